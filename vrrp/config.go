@@ -1,0 +1,61 @@
+package vrrp
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Owner is the priority of the router that owns the virtual addresses as its
+// own interface addresses (RFC 9568 section 5.2.4).
+const Owner = 255
+
+// Family is the IP version that a virtual router serves. A VRID of one family
+// is unrelated to the same VRID of the other (RFC 9568 section 1.2).
+type Family uint8
+
+// The two families, by their IP version number.
+const (
+	IPv4 Family = 4
+	IPv6 Family = 6
+)
+
+// String returns "ipv4" or "ipv6".
+func (f Family) String() string {
+	if f == IPv6 {
+		return "ipv6"
+	}
+	return "ipv4"
+}
+
+// RouterKey identifies a virtual router on one director: no two may share it.
+type RouterKey struct {
+	Interface string // the name of the link that carries the advertisements
+	Family    Family
+	VRID      uint8 // 1 to 255, RFC 9568 section 5.2.3
+}
+
+// RouterConfig is what this director is told about one virtual router.
+type RouterConfig struct {
+	RouterKey
+	Name      string         // unique within its group
+	Addresses []netip.Prefix // the virtual addresses, with the prefix to install them with, in the order advertised
+	Checksum  ChecksumForm   // the form to send; both are accepted
+}
+
+// Preempt says whether a director of higher priority takes over from an
+// active one of lower priority (Preempt_Mode, RFC 9568 section 6.1).
+type Preempt struct {
+	Enabled bool
+	Delay   time.Duration // how long a lower-priority active must have been heard first; 0: at once
+}
+
+// GroupConfig is a set of virtual routers that are active on the same
+// director or on none. Priority and preemption belong to the group, so that
+// its members cannot disagree.
+type GroupConfig struct {
+	Name                  string
+	Priority              uint8         // 1 to 254, or Owner
+	AdvertisementInterval time.Duration // 10 ms to 40.95 s in steps of 10 ms (RFC 9568 section 5.2.7)
+	Preempt               Preempt
+	Routers               []RouterConfig
+}
