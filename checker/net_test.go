@@ -1,0 +1,295 @@
+package checker
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// patience is a timeout that only failing tests reach.
+const patience = 20 * time.Second
+
+// serve accepts connections on loopback until the test ends and gives each to
+// handle.
+func serve(t *testing.T, handle func(net.Conn)) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		<-done
+	})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			handle(conn)
+			_ = conn.Close()
+		}
+	}()
+	return addrPort(listener.Addr())
+}
+
+// addrPort is the IPv4 address of a TCP address.
+func addrPort(addr net.Addr) netip.AddrPort {
+	return unmapped(addr.(*net.TCPAddr).AddrPort())
+}
+
+// unused is an address of loopback where nobody listens.
+func unused(t *testing.T) netip.AddrPort {
+	t.Helper()
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return addrPort(listener.Addr())
+}
+
+// blackhole is an address of loopback that does not answer: a listener whose
+// queue is full.
+func blackhole(t *testing.T) netip.AddrPort {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Listen(fd, 0); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := name.(*syscall.SockaddrInet4)
+	target := netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
+	for range 10 {
+		conn, err := net.DialTimeout("tcp4", target.String(), 300*time.Millisecond)
+		if err != nil {
+			return target
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	t.Fatal("the queue of the listener does not fill")
+	return target
+}
+
+// check makes one probe of a target with a timeout.
+func check(t *testing.T, spec Spec) error {
+	t.Helper()
+	c, err := New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), spec.Timeout)
+	defer cancel()
+	return c.Check(ctx)
+}
+
+// tcpSpec is a TCP check of a target.
+func tcpSpec(target netip.AddrPort, timeout time.Duration) Spec {
+	return Spec{Type: TypeTCP, Target: target, Interval: time.Minute, Timeout: timeout, Rise: 1, Fall: 1}
+}
+
+// wantError compares the words of an error; "" stands for none.
+func wantError(t *testing.T, err error, want string) {
+	t.Helper()
+	got := ""
+	if err != nil {
+		got = err.Error()
+	}
+	if got != want {
+		t.Errorf("error %q, want %q", got, want)
+	}
+}
+
+// noLeak demands at the end of the test that no more goroutines are left than
+// there are now.
+func noLeak(t *testing.T) {
+	t.Helper()
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Errorf("%d goroutines, %d before", runtime.NumGoroutine(), before)
+				return
+			}
+		}
+	})
+}
+
+// inNamespace runs f on a thread of its own in a new network namespace, where
+// only loopback is up.
+func inNamespace(t *testing.T, f func()) {
+	t.Helper()
+	done := make(chan error)
+	go func() {
+		// Never unlocked, so that the thread ends with its namespace.
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = netlink.LinkSetUp(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Name: "lo", Index: 1}})
+		}
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	switch err := <-done; {
+	case err != nil && os.Geteuid() != 0:
+		t.Skipf("making a network namespace needs root: %v", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+}
+
+func TestTCP(t *testing.T) {
+	noLeak(t)
+	tests := []struct {
+		name   string
+		target func(*testing.T) netip.AddrPort
+		want   string
+	}{
+		{"listening", func(t *testing.T) netip.AddrPort { return serve(t, func(net.Conn) {}) }, ""},
+		{"refused", unused, "connection refused"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			wantError(t, check(t, tcpSpec(test.target(t), patience)), test.want)
+		})
+	}
+	t.Run("IPv4 in IPv6", func(t *testing.T) {
+		target := serve(t, func(net.Conn) {})
+		mapped := netip.AddrPortFrom(netip.AddrFrom16(target.Addr().As16()), target.Port())
+		wantError(t, check(t, tcpSpec(mapped, patience)), "")
+	})
+}
+
+func TestTCPTimeout(t *testing.T) {
+	noLeak(t)
+	target := blackhole(t)
+	begin := time.Now()
+	wantError(t, check(t, tcpSpec(target, 200*time.Millisecond)), "timed out after 200ms")
+	if took := time.Since(begin); took < 200*time.Millisecond || took > patience {
+		t.Errorf("took %s, want little more than 200ms", took)
+	}
+}
+
+// A probe that is called off ends at once, with no verdict.
+func TestTCPCalledOff(t *testing.T) {
+	noLeak(t)
+	c, err := New(tcpSpec(blackhole(t), patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	begin := time.Now()
+	time.AfterFunc(100*time.Millisecond, cancel)
+	if err := c.Check(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+	if took := time.Since(begin); took > patience/2 {
+		t.Errorf("took %s after it was called off", took)
+	}
+}
+
+func TestTCPNoRoute(t *testing.T) {
+	inNamespace(t, func() {
+		target := netip.MustParseAddrPort("192.0.2.1:80")
+		wantError(t, check(t, tcpSpec(target, patience)), "network is unreachable")
+		_, network, err := net.ParseCIDR("192.0.2.0/24")
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if err := netlink.RouteAdd(&netlink.Route{Dst: network, Type: unix.RTN_UNREACHABLE}); err != nil {
+			t.Error(err)
+			return
+		}
+		wantError(t, check(t, tcpSpec(target, patience)), "no route to host")
+	})
+}
+
+// The connection is reset, so that it does not stay in TIME_WAIT.
+func TestTCPReset(t *testing.T) {
+	ended := make(chan error, 1)
+	target := serve(t, func(conn net.Conn) {
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		_, err := conn.Read(make([]byte, 1))
+		ended <- err
+	})
+	wantError(t, check(t, tcpSpec(target, patience)), "")
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "connection reset by peer") {
+		t.Errorf("the server sees %v, want a reset", err)
+	}
+	if n := timeWait(t, target); n != 0 {
+		t.Errorf("%d connections in TIME_WAIT", n)
+	}
+}
+
+// timeWait counts the connections to or from a target in TIME_WAIT.
+func timeWait(t *testing.T, target netip.AddrPort) int {
+	t.Helper()
+	file, err := os.Open("/proc/net/tcp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	const stateTimeWait = "06"
+	port := strings.ToUpper(string([]byte{hex(target.Port() >> 12), hex(target.Port() >> 8), hex(target.Port() >> 4), hex(target.Port())}))
+	count := 0
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 3 && fields[3] == stateTimeWait &&
+			(strings.HasSuffix(fields[1], ":"+port) || strings.HasSuffix(fields[2], ":"+port)) {
+			count++
+		}
+	}
+	return count
+}
+
+// hex is the digit of the lowest four bits.
+func hex(n uint16) byte { return "0123456789abcdef"[n&15] }
+
+// Without file descriptors nothing is learnt about the target.
+func TestTCPWithoutDescriptors(t *testing.T) {
+	target := serve(t, func(net.Conn) {})
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := syscall.Rlimit{Cur: 0, Max: before.Max}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	err := check(t, tcpSpec(target, patience))
+	if restore := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); restore != nil {
+		t.Fatal(restore)
+	}
+	var local *LocalError
+	if !errors.As(err, &local) {
+		t.Errorf("error is a %T, want a *LocalError", err)
+	}
+	wantError(t, err, "no verdict: too many open files on this director")
+}

@@ -1,0 +1,347 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// farm is a set of targets that work or not, and that count their probes.
+type farm struct {
+	mu     sync.Mutex
+	broken map[netip.AddrPort]error
+	took   time.Duration
+	probes map[Spec]int
+	news   []string
+}
+
+// newFarm returns a farm in which every target works, and its pool.
+func newFarm() (*farm, *Pool) {
+	f := &farm{broken: map[netip.AddrPort]error{}, probes: map[Spec]int{}, took: time.Millisecond}
+	return f, newPool(f.report, f.checker)
+}
+
+// checker is the constructor of checkers of the farm.
+func (f *farm) checker(spec Spec) (Checker, error) {
+	if err := spec.validate(); err != nil {
+		return nil, err
+	}
+	return CheckFunc(func(ctx context.Context) error {
+		if err := slow(f.took, nil)(ctx); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.probes[spec]++
+		return f.broken[spec.Target]
+	}), nil
+}
+
+// set breaks a target, or mends it if err is nil.
+func (f *farm) set(spec Spec, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.broken[spec.Target] = err
+}
+
+// report notes what the pool reports.
+func (f *farm) report(spec Spec, state State, reason string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.news = append(f.news, fmt.Sprintf("%s %s %s", spec.Target, state, reason))
+}
+
+// take returns what has been reported since the last call, sorted.
+func (f *farm) take() []string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news := f.news
+	f.news = nil
+	slices.Sort(news)
+	return news
+}
+
+// count returns how many probes a check has made.
+func (f *farm) count(spec Spec) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.probes[spec]
+}
+
+// target is testSpec for another target.
+func target(last int) Spec {
+	spec := testSpec()
+	spec.Target = netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(last)}), 80)
+	return spec
+}
+
+// expect compares what has been reported since the last call.
+func expect(t *testing.T, f *farm, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, f.take()); diff != "" {
+		t.Errorf("reports (-want +got):\n%s", diff)
+	}
+}
+
+// set is Pool.Set without errors.
+func set(t *testing.T, p *Pool, specs ...Spec) {
+	t.Helper()
+	if err := p.Set(specs); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What is reported is what is new: the first result, then other states and
+// other reasons.
+func TestPoolReports(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		good, bad := target(1), target(2)
+		f.set(bad, errors.New("connection refused"))
+		set(t, p, good, bad)
+		time.Sleep(500 * time.Millisecond)
+		expect(t, f, "192.0.2.1:80 healthy ", "192.0.2.2:80 unknown connection refused")
+		time.Sleep(time.Second)
+		expect(t, f, "192.0.2.2:80 unhealthy connection refused")
+		time.Sleep(time.Minute)
+		expect(t, f)
+		f.set(bad, errors.New("HTTP 503, wanted 200-399"))
+		time.Sleep(time.Second)
+		expect(t, f, "192.0.2.2:80 unhealthy HTTP 503, wanted 200-399")
+		f.set(bad, nil)
+		time.Sleep(time.Second)
+		expect(t, f)
+		time.Sleep(time.Second)
+		expect(t, f, "192.0.2.2:80 healthy ")
+		f.set(good, errors.New("timed out after 500ms"))
+		time.Sleep(time.Second)
+		expect(t, f)
+		time.Sleep(time.Second)
+		expect(t, f, "192.0.2.1:80 unhealthy timed out after 500ms")
+	})
+}
+
+// That there is no verdict is a reason only as long as nothing else is known.
+func TestPoolReportsNoVerdict(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		spec, busy := target(1), &LocalError{Reason: "too many open files on this director"}
+		f.set(spec, busy)
+		set(t, p, spec)
+		time.Sleep(5 * time.Second)
+		expect(t, f, "192.0.2.1:80 unknown no verdict: too many open files on this director")
+		f.set(spec, nil)
+		time.Sleep(time.Second)
+		expect(t, f, "192.0.2.1:80 healthy ")
+		f.set(spec, busy)
+		time.Sleep(5 * time.Second)
+		expect(t, f)
+		f.set(spec, errors.New("connection refused"))
+		time.Sleep(2 * time.Second)
+		expect(t, f, "192.0.2.1:80 unhealthy connection refused")
+		f.set(spec, busy)
+		time.Sleep(5 * time.Second)
+		expect(t, f)
+	})
+}
+
+// Equal Specs are one check.
+func TestPoolSharesProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		set(t, p, target(1), target(1), target(1))
+		time.Sleep(9500 * time.Millisecond)
+		if got := f.count(target(1)); got != 10 {
+			t.Errorf("%d probes in 9.5 s, want 10", got)
+		}
+	})
+}
+
+// What stays keeps its rhythm and its health through a change of the others,
+// and says once more what it knows.
+func TestPoolSetKeeps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		set(t, p, target(1), target(2))
+		time.Sleep(700 * time.Millisecond)
+		f.take()
+		set(t, p, target(1), target(3))
+		time.Sleep(100 * time.Millisecond)
+		expect(t, f, "192.0.2.1:80 healthy ", "192.0.2.3:80 healthy ")
+		time.Sleep(100 * time.Millisecond)
+		if got := f.count(target(1)); got != 1 {
+			t.Errorf("%d probes of what stays, want 1: it was disturbed", got)
+		}
+		gone := f.count(target(2))
+		time.Sleep(10 * time.Second)
+		expect(t, f)
+		if now := f.count(target(2)); now != gone {
+			t.Errorf("%d probes of what is gone", now-gone)
+		}
+		if _, ok := p.Snapshot()[target(2)]; ok {
+			t.Error("what is gone is in the snapshot")
+		}
+	})
+}
+
+// A check that has had no result yet has nothing to say again.
+func TestPoolSetBeforeTheFirstResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		f.took = 300 * time.Millisecond
+		set(t, p, target(1))
+		time.Sleep(100 * time.Millisecond)
+		set(t, p, target(1))
+		set(t, p, target(1))
+		time.Sleep(100 * time.Millisecond)
+		expect(t, f)
+		time.Sleep(200 * time.Millisecond)
+		synctest.Wait()
+		for _, news := range f.take() {
+			if news != "192.0.2.1:80 healthy " {
+				t.Errorf("report %q", news)
+			}
+		}
+	})
+}
+
+// Another pace of the same probe does not forget what is known.
+func TestPoolSetInheritsHealth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		spec := target(1)
+		f.set(spec, errors.New("connection refused"))
+		set(t, p, spec)
+		time.Sleep(5 * time.Second)
+		expect(t, f, "192.0.2.1:80 unhealthy connection refused", "192.0.2.1:80 unknown connection refused")
+		before := p.Snapshot()[spec]
+		faster := spec
+		faster.Interval = 100 * time.Millisecond
+		faster.Timeout = 100 * time.Millisecond
+		set(t, p, faster)
+		if got := p.Snapshot()[faster]; got.State != Unhealthy || got.Reason != before.Reason || !got.Since.Equal(before.Since) {
+			t.Errorf("status %+v, want what was known: %+v", got, before)
+		}
+		f.set(spec, nil)
+		time.Sleep(50 * time.Millisecond)
+		expect(t, f, "192.0.2.1:80 unhealthy connection refused")
+		time.Sleep(100 * time.Millisecond)
+		expect(t, f, "192.0.2.1:80 healthy ")
+		otherwise := faster
+		otherwise.Type, otherwise.HTTP = TypeHTTP, HTTP{Method: "GET", Path: "/", Status: "200"}
+		set(t, p, otherwise)
+		if got := p.Snapshot()[otherwise].State; got != Unknown {
+			t.Errorf("another probe begins %s, want unknown", got)
+		}
+	})
+}
+
+// An invalid Spec changes nothing, and every one is named.
+func TestPoolSetInvalid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		set(t, p, target(1))
+		time.Sleep(100 * time.Millisecond)
+		f.take()
+		bad, worse := target(2), target(3)
+		bad.Type, worse.Interval = "ftp", 0
+		err := p.Set([]Spec{target(4), bad, worse})
+		want := "type \"ftp\" is unknown: \"tcp\" or \"http\"\ninterval 0s is not positive"
+		if err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+		time.Sleep(2 * time.Second)
+		expect(t, f)
+		if running := p.Snapshot(); len(running) != 1 || running[target(1)].Probes != 3 {
+			t.Errorf("running: %v, want only what ran before", running)
+		}
+	})
+}
+
+// Set and Close wait for what they end, even within a probe.
+func TestPoolWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		f.took = 400 * time.Millisecond
+		specs := []Spec{target(1), target(2)}
+		set(t, p, specs...)
+		entries := *p.entries.Load()
+		time.Sleep(200 * time.Millisecond)
+		p.Close()
+		for _, spec := range specs {
+			select {
+			case <-entries[spec].done:
+			default:
+				t.Errorf("%s still runs", spec.Target)
+			}
+		}
+		expect(t, f)
+		if left := p.Snapshot(); len(left) != 0 {
+			t.Errorf("snapshot after Close: %v", left)
+		}
+		p.Close()
+	})
+}
+
+func TestPoolSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		begin := time.Now()
+		spec := target(1)
+		set(t, p, spec)
+		if got := p.Snapshot()[spec]; got.State != Unknown || got.Probes != 0 || !got.Since.IsZero() {
+			t.Errorf("before the first probe: %+v", got)
+		}
+		time.Sleep(1500 * time.Millisecond)
+		f.set(spec, errors.New("connection refused"))
+		time.Sleep(2 * time.Second)
+		got := p.Snapshot()[spec]
+		if got.State != Unhealthy || got.Reason != "connection refused" || got.Probes != 4 || got.Failed != 2 {
+			t.Errorf("status %+v", got)
+		}
+		if since := got.Since.Sub(begin); since != 3001*time.Millisecond {
+			t.Errorf("unhealthy since %s, want 3.001s", since)
+		}
+		if last := got.Last.Start.Sub(begin); last != 3*time.Second || got.Last.Duration != time.Millisecond {
+			t.Errorf("last probe at %s took %s, want 3s and 1ms", last, got.Last.Duration)
+		}
+	})
+}
+
+// Snapshots may be taken while everything changes.
+func TestPoolConcurrency(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 1000 {
+				p.Snapshot()
+				time.Sleep(3 * time.Millisecond)
+			}
+		}()
+		for i := range 30 {
+			set(t, p, target(i), target(i+1), target(i+2))
+			f.set(target(i), errors.New("broken"))
+			time.Sleep(70 * time.Millisecond)
+		}
+		<-done
+		p.Close()
+	})
+}
