@@ -53,6 +53,7 @@ const (
 	NoticeDuplicateSource                    // a packet with our own source address came in
 	NoticeDropped                            // packets are being dropped, with the reason
 	NoticePeerLower                          // another director of lower priority is active too
+	noticeKinds                              // how many there are
 )
 
 // String returns the word that the log uses.

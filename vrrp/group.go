@@ -1,0 +1,269 @@
+package vrrp
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// group is the state machine of RFC 9568 section 6.4 for a set of virtual
+// routers with one state. A group of one router is that section to the
+// letter. With more, the group becomes Active when the Active_Down_Timer of
+// every member has fired, and leaves Active when any member must: it holds
+// all its addresses or none.
+type group struct {
+	cfg     GroupConfig
+	state   State
+	since   time.Time
+	reason  string // why it is in this state
+	routers []*router
+	stopped bool // shut down: nothing starts it again
+
+	// lowerSince is since when only lower-priority active routers have been
+	// heard, for Preempt.Delay; zero if that is not so.
+	lowerSince time.Time
+	// announced is when the addresses were last announced because another
+	// director had claimed them.
+	announced time.Time
+	// changed says that Status or Wanted would differ from before.
+	changed bool
+}
+
+// newGroup returns a group in Initialize whose interfaces are not yet known.
+func newGroup(now time.Time, cfg GroupConfig) *group {
+	g := &group{cfg: cfg, since: now, reason: "starting", changed: true}
+	for _, rc := range cfg.Routers {
+		g.routers = append(g.routers, newRouter(rc, cfg.AdvertisementInterval))
+	}
+	return g
+}
+
+// deadline returns when the group must next be told of an Expiry; zero if
+// never. In Backup that is when the last member's timer fires, and never
+// while a member that a reload added does not know its interface yet.
+func (g *group) deadline() time.Time {
+	var t time.Time
+	for _, r := range g.routers {
+		switch {
+		case r.deadline.IsZero():
+			if g.state != Active {
+				return time.Time{}
+			}
+		case t.IsZero(),
+			g.state == Backup && r.deadline.After(t),
+			g.state == Active && r.deadline.Before(t):
+			t = r.deadline
+		}
+	}
+	return t
+}
+
+// faults lists what keeps the group in Initialize, a line for each member.
+func (g *group) faults() []string {
+	var words []string
+	for _, r := range g.routers {
+		if r.fault != NoFault {
+			words = append(words, fmt.Sprintf("%s: %v on %s", r.cfg.Name, r.fault, r.cfg.Interface))
+		}
+	}
+	return words
+}
+
+// interfaceChanged makes the state follow the faults of the interfaces: any
+// fault is Initialize for all, none is the Startup event. An interface of
+// which nothing is known yet keeps a group from starting, but ends nothing:
+// it is a new member's, and will be known in a moment.
+func (g *group) interfaceChanged(now time.Time) []Action {
+	g.changed = true
+	if g.stopped || len(g.routers) == 0 {
+		return nil
+	}
+	unknown, faulty := g.interfaces()
+	switch {
+	case faulty:
+		if reason := strings.Join(g.faults(), "; "); g.state != Initialize || reason != g.reason {
+			return g.becomeInitialize(now, reason)
+		}
+	case g.state != Initialize:
+		return g.join(now)
+	case !unknown:
+		return g.startup(now)
+	}
+	return nil
+}
+
+// interfaces reports whether any member's interface is not yet known, and
+// whether any is known to be faulty.
+func (g *group) interfaces() (unknown, faulty bool) {
+	for _, r := range g.routers {
+		unknown = unknown || r.fault == FaultUnknown
+		faulty = faulty || r.fault != FaultUnknown && r.fault != NoFault
+	}
+	return unknown, faulty
+}
+
+// join brings members that a reload added, and whose interface has become
+// known, into the state of their group.
+func (g *group) join(now time.Time) []Action {
+	var out []Action
+	for _, r := range g.routers {
+		if !r.deadline.IsZero() || r.fault != NoFault {
+			continue
+		}
+		if g.state == Backup {
+			r.restartActiveDown(now, g.cfg.Priority)
+			continue
+		}
+		out = append(out, r.takeOver(now, g.cfg))
+		out = append(out, r.announce()...)
+	}
+	return out
+}
+
+// startup is the Startup event of RFC 9568 section 6.4.1.
+func (g *group) startup(now time.Time) []Action {
+	for _, r := range g.routers {
+		r.activeInterval = g.cfg.AdvertisementInterval
+		r.peer = peer{}
+	}
+	if g.cfg.Priority == Owner {
+		return g.becomeActive(now, "owner of the addresses")
+	}
+	return g.becomeBackup(now, "interfaces ready")
+}
+
+// shutdown is the Shutdown event of RFC 9568 sections 6.4.2 and 6.4.3.
+func (g *group) shutdown(now time.Time, reason string) []Action {
+	if g.stopped {
+		return nil
+	}
+	g.stopped = true
+	return g.becomeInitialize(now, reason)
+}
+
+// expired acts on the timers that have fired.
+func (g *group) expired(now time.Time) []Action {
+	d := g.deadline()
+	if d.IsZero() || now.Before(d) {
+		return nil
+	}
+	if g.state == Backup {
+		return g.becomeActive(now, g.cause().describePeer(now))
+	}
+	var out []Action
+	for _, r := range g.routers {
+		if r.deadline.IsZero() || now.Before(r.deadline) {
+			continue
+		}
+		out = append(out, r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval))
+		// Counting from the deadline keeps the period exact when the caller
+		// is a little late; after a long pause it starts afresh.
+		r.deadline = r.deadline.Add(g.cfg.AdvertisementInterval)
+		if !r.deadline.After(now) {
+			r.deadline = now.Add(g.cfg.AdvertisementInterval)
+		}
+	}
+	return out
+}
+
+// cause is the member that says best why the group takes over: one that heard
+// a resignation, for that shortened the others' timers, or else the one whose
+// timer held the group back the longest.
+func (g *group) cause() *router {
+	cause := g.routers[0]
+	for _, r := range g.routers {
+		if r.peer.verdict == heardResigned {
+			return r
+		}
+		if r.deadline.After(cause.deadline) {
+			cause = r
+		}
+	}
+	return cause
+}
+
+// becomeInitialize gives everything up. An active group says so with priority
+// 0 wherever it has advertised and still can (section 6.4.3).
+func (g *group) becomeInitialize(now time.Time, reason string) []Action {
+	var out []Action
+	for _, r := range g.routers {
+		if g.state == Active && r.fault == NoFault && !r.deadline.IsZero() {
+			out = append(out, r.advertisement(0, g.cfg.AdvertisementInterval))
+		}
+		r.deadline = time.Time{}
+		r.peer = peer{}
+	}
+	return append(out, g.enter(now, Initialize, reason))
+}
+
+// becomeBackup listens: to the active router that made it yield, or for one.
+// Members whose interface is not yet known join later.
+func (g *group) becomeBackup(now time.Time, reason string) []Action {
+	for _, r := range g.routers {
+		if r.fault == NoFault {
+			r.restartActiveDown(now, g.cfg.Priority)
+		}
+	}
+	g.lowerSince = time.Time{}
+	return []Action{g.enter(now, Backup, reason)}
+}
+
+// becomeActive takes over: advertisements for all members first, so that the
+// others yield, then the addresses (Wanted), then their announcement. Members
+// whose interface is not yet known join later.
+func (g *group) becomeActive(now time.Time, reason string) []Action {
+	var out []Action
+	for _, r := range g.routers {
+		if r.fault == NoFault {
+			out = append(out, r.takeOver(now, g.cfg))
+		}
+	}
+	out = append(out, g.enter(now, Active, reason))
+	g.announced = now
+	return append(out, g.announce()...)
+}
+
+// enter changes the state and reports it.
+func (g *group) enter(now time.Time, to State, reason string) Action {
+	from := g.state
+	if from != to {
+		g.since = now
+	}
+	g.state, g.reason, g.changed = to, reason, true
+	return Transition{Group: g.cfg.Name, From: from, To: to, Priority: g.cfg.Priority, Reason: reason}
+}
+
+// announce asks for the announcement of every member's addresses.
+func (g *group) announce() []Action {
+	var out []Action
+	for _, r := range g.routers {
+		if r.fault == NoFault {
+			out = append(out, r.announce()...)
+		}
+	}
+	return out
+}
+
+// announce asks for the announcement of one member's addresses, if it has any.
+func (r *router) announce() []Action {
+	if len(r.cfg.Addresses) == 0 {
+		return nil
+	}
+	return []Action{Announce{Interface: r.cfg.Interface, Addresses: r.cfg.Addresses}}
+}
+
+// takeOver makes one member active: it advertises at once, and forgets the
+// interval that it learned of the one before.
+func (r *router) takeOver(now time.Time, cfg GroupConfig) Action {
+	r.deadline = now.Add(cfg.AdvertisementInterval)
+	r.activeInterval = cfg.AdvertisementInterval
+	r.counters.BecameActive++
+	r.peer = peer{}
+	return r.advertisement(cfg.Priority, cfg.AdvertisementInterval)
+}
+
+// restartActiveDown sets the Active_Down_Timer to the full
+// Active_Down_Interval.
+func (r *router) restartActiveDown(now time.Time, priority uint8) {
+	r.deadline = now.Add(activeDownInterval(priority, r.activeInterval))
+}

@@ -1,0 +1,136 @@
+package vrrp
+
+import (
+	"time"
+)
+
+// Host is all virtual routers of one director. It is not safe for concurrent
+// use: one goroutine owns it.
+type Host struct {
+	groups  []*group
+	members map[RouterKey]member
+	links   map[linkKey]LinkState
+	dropped Drops
+	stopped bool
+	changed bool
+}
+
+// member is a router and the group it belongs to.
+type member struct {
+	group  *group
+	router *router
+}
+
+// linkKey is what a LinkState is about.
+type linkKey struct {
+	name   string
+	family Family
+}
+
+// NewHost returns a Host with the given groups, all in Initialize until the
+// first LinkState of their interfaces. The configuration must be valid: keys
+// and names unique, values within their bounds.
+func NewHost(now time.Time, groups []GroupConfig) *Host {
+	h := &Host{links: make(map[linkKey]LinkState)}
+	h.reconfigure(now, groups)
+	return h
+}
+
+// Handle tells the host what happened at the time now and returns what must
+// be done, in order. now must not go backwards.
+func (h *Host) Handle(now time.Time, ev Event) []Action {
+	switch ev := ev.(type) {
+	case Received:
+		return h.receive(now, ev)
+	case LinkState:
+		return h.linkState(now, ev)
+	case Expiry:
+		return h.each(func(g *group) []Action { return g.expired(now) })
+	case Reconfigure:
+		return h.reconfigure(now, ev.Groups)
+	case Shutdown:
+		h.stopped = true
+		return h.each(func(g *group) []Action { return g.shutdown(now, "shutdown") })
+	}
+	return nil
+}
+
+// Deadline returns when Handle must next be called with Expiry; the zero
+// time if never.
+func (h *Host) Deadline() time.Time {
+	var t time.Time
+	for _, g := range h.groups {
+		if d := g.deadline(); !d.IsZero() && (t.IsZero() || d.Before(t)) {
+			t = d
+		}
+	}
+	return t
+}
+
+// each collects the actions of all groups.
+func (h *Host) each(f func(*group) []Action) []Action {
+	var out []Action
+	for _, g := range h.groups {
+		out = append(out, f(g)...)
+	}
+	return out
+}
+
+// receive reads a packet and gives it to its virtual router (RFC 9568
+// section 7.1).
+func (h *Host) receive(now time.Time, ev Received) []Action {
+	family := IPv4
+	if ev.Source.Is6() {
+		family = IPv6
+	}
+	var drop DropReason
+	p := packet{Received: ev}
+	if ev.TTL != requiredTTL {
+		drop = DropTTL
+	} else {
+		p.adv, p.form, drop = ParseAdvertisement(ev.Payload, ev.Source, ev.Destination)
+	}
+	// The VRID is looked at before the message is trusted only to name the
+	// router whose counter rises.
+	key := RouterKey{Interface: ev.Interface, Family: family}
+	if len(ev.Payload) > 1 {
+		key.VRID = ev.Payload[1]
+	}
+	m, ok := h.members[key]
+	if !ok {
+		if drop == NotDropped {
+			drop = DropVRID
+		}
+		h.dropped[drop]++
+		return nil
+	}
+	if drop != NotDropped {
+		return m.group.drop(now, m.router, ev, drop)
+	}
+	return m.group.receive(now, m.router, p)
+}
+
+// linkState remembers the state of an interface and tells the groups on it.
+func (h *Host) linkState(now time.Time, ev LinkState) []Action {
+	h.links[linkKey{ev.Interface, ev.Family}] = ev
+	var out []Action
+	for _, g := range h.groups {
+		if g.applyLink(ev) {
+			out = append(out, g.interfaceChanged(now)...)
+		}
+	}
+	return out
+}
+
+// applyLink gives the state of an interface to the members on it and reports
+// whether any of them was concerned.
+func (g *group) applyLink(ev LinkState) bool {
+	concerned := false
+	for _, r := range g.routers {
+		if r.cfg.Interface == ev.Interface && r.cfg.Family == ev.Family {
+			r.fault, r.source = ev.Fault, ev.Source
+			concerned = true
+		}
+	}
+	return concerned
+}
