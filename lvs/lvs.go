@@ -54,13 +54,18 @@ type ServiceKey struct {
 type Service struct {
 	ServiceKey
 	Scheduler string // the kernel's name: "wrr", "lc", …
+	Altered   bool   // the kernel holds settings beyond this type: only read, never wanted, so that Diff resets them
 }
+
+// MaxWeight is the largest weight of a real server.
+const MaxWeight = 65535
 
 // Destination is one real server of an IPVS service as the kernel holds it.
 type Destination struct {
 	Address    netip.AddrPort
 	Forwarding Forwarding
-	Weight     uint32
+	Weight     uint32 // 0 to MaxWeight; 0 takes no new connections
+	Altered    bool   // as in Service
 }
 
 // Entry is one service of a Table with its destinations.

@@ -1,0 +1,167 @@
+// Package director makes the kernel's IPVS table what configuration and
+// health checks want it to be, and keeps it so: it adopts what it finds there
+// at the start, repairs what others change, and retries what fails.
+//
+// One goroutine, Run, owns the model and the connection to the kernel. What
+// others tell it waits in an inbox that blocks nobody; what others read of it
+// is a snapshot.
+package director
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"bascule/lvs"
+)
+
+// Kernel is a connection to the kernel's IPVS table. Its errors name the
+// operation. After an error of Table the connection is closed and a new one
+// is dialed.
+type Kernel interface {
+	Table() (lvs.Table, error)
+	Apply(lvs.Op) error
+	Close() error
+}
+
+// Director keeps the kernel's table as wanted. Its methods may be called by
+// several goroutines.
+type Director struct {
+	dial   func() (Kernel, error)
+	log    *slog.Logger
+	timing timing
+
+	inbox    inbox
+	snapshot atomic.Pointer[Status]
+	ready    chan struct{} // closed after the first attempt to reconcile
+	done     chan struct{} // closed when Run has ended
+}
+
+// timing is how long the director waits for what.
+type timing struct {
+	period   time.Duration // between two comparisons with the kernel
+	gather   time.Duration // from a change to the pass that carries it out
+	retry    time.Duration // from a first failure to the next attempt; doubled each time
+	maxRetry time.Duration // bound of retry
+}
+
+// Option changes a Director that is being made.
+type Option func(*Director)
+
+// WithPeriod sets how often the kernel's table is compared with what is
+// wanted; 200 ms otherwise. The period is ten times what reading the table
+// takes if that is longer, up to the longest retry.
+func WithPeriod(period time.Duration) Option {
+	return func(d *Director) { d.timing.period = period }
+}
+
+// WithRetry sets how long after a failure it is tried again: from shortest,
+// doubled with each failure, to longest; 100 ms to 5 s otherwise.
+func WithRetry(shortest, longest time.Duration) Option {
+	return func(d *Director) { d.timing.retry, d.timing.maxRetry = shortest, longest }
+}
+
+// New returns a director that reaches the kernel through dial, which it calls
+// again after a failure. It does nothing before Run.
+func New(dial func() (Kernel, error), log *slog.Logger, options ...Option) *Director {
+	d := &Director{
+		dial: dial,
+		log:  log,
+		timing: timing{
+			period:   200 * time.Millisecond,
+			gather:   10 * time.Millisecond,
+			retry:    100 * time.Millisecond,
+			maxRetry: 5 * time.Second,
+		},
+		inbox: inbox{wake: make(chan struct{}, 1)},
+		ready: make(chan struct{}),
+		done:  make(chan struct{}),
+	}
+	for _, option := range options {
+		option(d)
+	}
+	d.snapshot.Store(&Status{})
+	return d
+}
+
+// Run keeps the kernel's table as wanted until ctx is cancelled, and returns
+// nil then; it may be called once. It leaves the table as it is, so that a
+// successor finds it: Clear is what empties it.
+func (d *Director) Run(ctx context.Context) error {
+	defer close(d.done)
+	l := &loop{Director: d, failures: make(map[lvs.Op]*failure)}
+	defer l.disconnect()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	due := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-d.inbox.wake:
+			if l.absorb(d.inbox.take()) {
+				due = earlier(due, time.Now().Add(d.timing.gather))
+			}
+		case <-timer.C:
+			l.absorb(d.inbox.take())
+			due = l.pass(ctx, time.Now())
+		}
+		timer.Reset(time.Until(due))
+	}
+}
+
+// Configure replaces the configured virtual servers; facts about real servers
+// that stay are kept. Services in owned, which a predecessor has programmed,
+// are deleted unless they are configured. Called before Run, it is what the
+// first pass programs.
+func (d *Director) Configure(servers []lvs.VirtualServerConfig, owned []lvs.ServiceKey) {
+	d.inbox.configure(servers, owned)
+}
+
+// Report tells the latest fact about a real server. It does not wait for the
+// kernel. A fact about a real server that is not configured, when the
+// director comes to it, is dropped.
+func (d *Director) Report(key lvs.RealServerKey, fact lvs.Fact) {
+	d.inbox.report(key, fact)
+}
+
+// Snapshot returns what the director knows, as of its latest pass. The caller
+// must not change it.
+func (d *Director) Snapshot() *Status {
+	return d.snapshot.Load()
+}
+
+// Ready returns a channel that is closed after the first attempt to reconcile,
+// whether it succeeded or not.
+func (d *Director) Ready() <-chan struct{} {
+	return d.ready
+}
+
+// Clear deletes our services from the kernel and ends reconciling, for an
+// ordered stop; Run must be running. Failures are retried until ctx is done;
+// a kernel that cannot be reached is an error at once. Services of others
+// stay.
+func (d *Director) Clear(ctx context.Context) error {
+	reply := make(chan error, 1)
+	d.inbox.clear(reply)
+	select {
+	case err := <-reply:
+		return err
+	case <-d.done:
+		return errors.New("ipvs table not cleared: the director has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("ipvs table not cleared: %w: %s", ctx.Err(), strings.Join(d.Snapshot().Problems, "; "))
+	}
+}
+
+// earlier returns the earlier of two times.
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,195 @@
+package director_test
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bascule/lvs"
+	"bascule/lvs/director"
+	"bascule/lvs/ipvs/ipvstest"
+)
+
+const (
+	vip  = "192.168.56.10:80"
+	web1 = "192.168.200.11:80"
+	web2 = "192.168.200.12:80"
+	web3 = "192.168.200.13:80"
+)
+
+// buffer is a log that goroutines may write to and read.
+type buffer struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write appends to the log.
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+// take returns what was logged since the last call.
+func (b *buffer) take() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	defer b.text.Reset()
+	return b.text.String()
+}
+
+// fixture is a director on a kernel in memory, in a bubble of virtual time.
+type fixture struct {
+	*director.Director
+	t      *testing.T
+	kernel *ipvstest.Kernel
+	log    *buffer
+	stop   func() // ends Run and waits for it
+}
+
+// run runs a test with a director that is not running yet.
+func run(t *testing.T, test func(t *testing.T, f *fixture)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t, ipvstest.New())
+		test(t, f)
+		f.stop()
+	})
+}
+
+// newFixture returns a director that is not running yet.
+func newFixture(t *testing.T, kernel *ipvstest.Kernel) *fixture {
+	f := &fixture{t: t, kernel: kernel, log: &buffer{}, stop: func() {}}
+	handler := slog.NewTextHandler(f.log, &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}})
+	dial := func() (director.Kernel, error) {
+		client, err := kernel.Dial()
+		if err != nil {
+			return nil, err
+		}
+		return client, nil
+	}
+	f.Director = director.New(dial, slog.New(handler))
+	return f
+}
+
+// start runs the director until stop is called.
+func (f *fixture) start() {
+	ctx, cancel := context.WithCancel(f.t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- f.Run(ctx) }()
+	f.stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			f.t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+// wait lets virtual time pass.
+func (f *fixture) wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// check compares the kernel's table with lines of ipvsadm -Sn.
+func (f *fixture) check(want ...string) {
+	f.t.Helper()
+	got := strings.Split(strings.TrimSpace(f.kernel.String()), "\n")
+	if len(want) == 0 {
+		want = []string{""}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		f.t.Errorf("kernel (-want +got):\n%s", diff)
+	}
+}
+
+// checkJournal compares the edits asked of the kernel since the last time.
+func (f *fixture) checkJournal(want ...string) {
+	f.t.Helper()
+	if diff := cmp.Diff(want, f.kernel.Journal()); diff != "" {
+		f.t.Errorf("edits (-want +got):\n%s", diff)
+	}
+}
+
+// checkLog compares what was logged since the last time.
+func (f *fixture) checkLog(want ...string) {
+	f.t.Helper()
+	got := strings.Split(strings.TrimSpace(f.log.take()), "\n")
+	if diff := cmp.Diff(want, got); diff != "" {
+		f.t.Errorf("log (-want +got):\n%s", diff)
+	}
+}
+
+// checkProblems compares the problems of the snapshot.
+func (f *fixture) checkProblems(want ...string) {
+	f.t.Helper()
+	if diff := cmp.Diff(want, f.Snapshot().Problems); diff != "" {
+		f.t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
+
+// www returns a virtual server with checked real servers of weight 1.
+func www(addresses ...string) lvs.VirtualServerConfig {
+	config := lvs.VirtualServerConfig{Name: "www", Service: lvs.Service{ServiceKey: key(vip), Scheduler: "wrr"}}
+	for _, address := range addresses {
+		config.RealServers = append(config.RealServers, lvs.RealServerConfig{
+			Address: netip.MustParseAddrPort(address), Weight: 1, Checked: true,
+		})
+	}
+	return config
+}
+
+// key returns the key of a TCP service.
+func key(address string) lvs.ServiceKey {
+	return lvs.ServiceKey{Protocol: lvs.TCP, Address: netip.MustParseAddrPort(address)}
+}
+
+// configure configures virtual servers with nothing owned.
+func (f *fixture) configure(servers ...lvs.VirtualServerConfig) {
+	f.Configure(servers, nil)
+}
+
+// good reports a good check of a real server of www.
+func (f *fixture) good(address string) {
+	f.Report(lvs.RealServerKey{Service: key(vip), Address: netip.MustParseAddrPort(address)}, lvs.Fact{Healthy: true})
+}
+
+// bad reports a failed check.
+func (f *fixture) bad(address, reason string) {
+	f.Report(lvs.RealServerKey{Service: key(vip), Address: netip.MustParseAddrPort(address)}, lvs.Fact{Reason: reason})
+}
+
+// held returns the operations that put a service with destinations into the
+// kernel.
+func held(address, scheduler string, destinations ...string) []lvs.Op {
+	service := lvs.Service{ServiceKey: key(address), Scheduler: scheduler}
+	ops := []lvs.Op{{Kind: lvs.AddService, Service: service}}
+	for _, d := range destinations {
+		ops = append(ops, lvs.Op{Kind: lvs.AddDestination, Service: service,
+			Destination: lvs.Destination{Address: netip.MustParseAddrPort(d), Weight: 1}})
+	}
+	return ops
+}
+
+// netipAddress returns an address with its port.
+func netipAddress(address string) netip.AddrPort {
+	return netip.MustParseAddrPort(address)
+}
+
+// numbered returns the address of the nth of many real servers.
+func numbered(n int) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, byte(n >> 8), byte(n)}), 80)
+}

@@ -1,0 +1,154 @@
+package director_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bascule/lvs"
+	"bascule/lvs/director"
+	"bascule/lvs/ipvs/ipvstest"
+)
+
+// slow is a kernel that takes its time.
+type slow struct {
+	director.Kernel
+	read, write time.Duration
+}
+
+// Table reads the table in the time that reading takes.
+func (s slow) Table() (lvs.Table, error) {
+	time.Sleep(s.read)
+	return s.Kernel.Table()
+}
+
+// Apply carries out an operation in the time that writing takes.
+func (s slow) Apply(op lvs.Op) error {
+	time.Sleep(s.write)
+	return s.Kernel.Apply(op)
+}
+
+// Close fails, which stops nothing.
+func (s slow) Close() error {
+	return errors.Join(s.Kernel.Close(), errors.New("not closed"))
+}
+
+// runSlow runs a director on a slow kernel, in a bubble of virtual time.
+func runSlow(t *testing.T, read, write time.Duration, test func(kernel *ipvstest.Kernel, d *director.Director, log *buffer), options ...director.Option) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel, log := ipvstest.New(), &buffer{}
+		d := director.New(func() (director.Kernel, error) {
+			client, err := kernel.Dial()
+			if err != nil {
+				return nil, err
+			}
+			return slow{client, read, write}, nil
+		}, slog.New(slog.NewTextHandler(log, nil)), options...)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }()
+		test(kernel, d, log)
+		start := time.Now()
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		if took := time.Since(start); took > read+write {
+			t.Errorf("Run ended %v after its context", took)
+		}
+		if !strings.Contains(log.take(), `msg="ipvs connection not closed"`) {
+			t.Error("the connection was not closed, or its error is not logged")
+		}
+	})
+}
+
+// unchecked returns a virtual server with n real servers that are not checked.
+func unchecked(n int) lvs.VirtualServerConfig {
+	config := www()
+	for i := range n {
+		config.RealServers = append(config.RealServers, lvs.RealServerConfig{Address: numbered(i), Weight: 1})
+	}
+	return config
+}
+
+// TestSlowReading checks that reading the table takes at most about a tenth
+// of the time.
+func TestSlowReading(t *testing.T) {
+	runSlow(t, 100*time.Millisecond, 0, func(_ *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
+		time.Sleep(time.Minute)
+		if passes := d.Snapshot().Counters.Passes; passes < 50 || passes > 56 {
+			t.Errorf("%d passes in a minute, want one in 1.1 s", passes)
+		}
+	})
+}
+
+// TestVerySlowReading checks that a comparison is made often enough all the
+// same.
+func TestVerySlowReading(t *testing.T) {
+	runSlow(t, 2*time.Second, 0, func(_ *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
+		time.Sleep(time.Minute)
+		if passes := d.Snapshot().Counters.Passes; passes < 8 || passes > 10 {
+			t.Errorf("%d passes in a minute, want one in 7 s", passes)
+		}
+	})
+}
+
+// TestStopWhileEditing checks that the end does not wait for all edits.
+func TestStopWhileEditing(t *testing.T) {
+	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		d.Configure([]lvs.VirtualServerConfig{unchecked(100)}, nil)
+		time.Sleep(10500 * time.Millisecond)
+		if members := len(kernel.Table()[key(vip)].Destinations); members < 5 || members > 15 {
+			t.Errorf("%d members after 10 s, want about 10", members)
+		}
+	})
+}
+
+// TestReportDoesNotWait checks that neither facts nor a configuration wait for
+// a busy kernel, and that the latest count.
+func TestReportDoesNotWait(t *testing.T) {
+	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		d.Configure([]lvs.VirtualServerConfig{unchecked(10)}, nil)
+		time.Sleep(2 * time.Second)
+		start := time.Now()
+		d.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
+		for range 1000 {
+			for _, address := range []string{web1, web2} {
+				d.Report(lvs.RealServerKey{Service: key(vip), Address: netipAddress(address)}, lvs.Fact{Healthy: address == web1})
+			}
+		}
+		if took := time.Since(start); took > 0 {
+			t.Errorf("1000 reports and a configuration took %v", took)
+		}
+		time.Sleep(time.Minute)
+		if got := kernel.String(); got != "-A -t "+vip+" -s wrr\n-a -t "+vip+" -r "+web1+" -m -w 1\n" {
+			t.Errorf("kernel:\n%s", got)
+		}
+	})
+}
+
+// TestOptions checks that period and retry are as asked for.
+func TestOptions(t *testing.T) {
+	runSlow(t, 0, 0, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
+		time.Sleep(time.Minute)
+		if passes := d.Snapshot().Counters.Passes; passes < 6 || passes > 8 {
+			t.Errorf("%d passes in a minute, want one in 10 s", passes)
+		}
+		kernel.SetAbsent(true)
+		time.Sleep(10 * time.Second)
+		before := kernel.Dials()
+		time.Sleep(time.Minute)
+		if dials := kernel.Dials() - before; dials < 19 || dials > 21 {
+			t.Errorf("%d attempts in a minute, want one in 3 s", dials)
+		}
+		kernel.SetAbsent(false)
+		time.Sleep(5 * time.Second)
+	}, director.WithPeriod(10*time.Second), director.WithRetry(3*time.Second, 3*time.Second))
+}

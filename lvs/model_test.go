@@ -1,0 +1,235 @@
+package lvs_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"bascule/lvs"
+)
+
+// netipComparer lets cmp compare addresses, whose fields are not exported.
+var netipComparer = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})
+
+// vip is the service of the virtual server of these tests.
+var vip = key("192.168.56.10:80")
+
+// www returns a virtual server with checked real servers of weight 1.
+func www(addresses ...string) lvs.VirtualServerConfig {
+	config := lvs.VirtualServerConfig{Name: "www", Service: lvs.Service{ServiceKey: vip, Scheduler: "wrr"}}
+	for _, address := range addresses {
+		config.RealServers = append(config.RealServers, lvs.RealServerConfig{
+			Address: netip.MustParseAddrPort(address), Weight: 1, Checked: true,
+		})
+	}
+	return config
+}
+
+// realKey returns the key of a real server of www.
+func realKey(address string) lvs.RealServerKey {
+	return lvs.RealServerKey{Service: vip, Address: netip.MustParseAddrPort(address)}
+}
+
+// configured returns a model with one configuration, that has been told what
+// the kernel holds.
+func configured(have lvs.Table, config ...lvs.VirtualServerConfig) *lvs.Model {
+	m := &lvs.Model{}
+	m.Configure(config, nil)
+	m.Adopt(have)
+	return m
+}
+
+// checkWanted compares what a model wants.
+func checkWanted(t *testing.T, m *lvs.Model, want lvs.Table) {
+	t.Helper()
+	if diff := cmp.Diff(want, m.Wanted(), netipComparer); diff != "" {
+		t.Errorf("wanted table (-want +got):\n%s", diff)
+	}
+}
+
+const (
+	web1 = "192.168.200.11:80"
+	web2 = "192.168.200.12:80"
+	web3 = "192.168.200.13:80"
+)
+
+// TestMembership checks the rule of membership, with the status that explains
+// it.
+func TestMembership(t *testing.T) {
+	good, bad := lvs.Fact{Healthy: true, Reason: "200 OK"}, lvs.Fact{Reason: "connection refused"}
+	for _, test := range []struct {
+		name    string
+		checked bool
+		held    bool
+		facts   []lvs.Fact
+		member  bool
+		health  lvs.Health
+		reason  string
+	}{
+		{"unchecked", false, false, nil, true, lvs.Unchecked, "no check configured"},
+		{"unchecked, facts do not count", false, false, []lvs.Fact{bad}, true, lvs.Unchecked, "no check configured"},
+		{"new, no fact", true, false, nil, false, lvs.Unknown, "no check result yet"},
+		{"new, good", true, false, []lvs.Fact{good}, true, lvs.Healthy, "200 OK"},
+		{"new, bad", true, false, []lvs.Fact{bad}, false, lvs.Unhealthy, "connection refused"},
+		{"held, no fact", true, true, nil, true, lvs.Unknown, "found in the kernel, no check result yet"},
+		{"held, bad", true, true, []lvs.Fact{bad}, false, lvs.Unhealthy, "connection refused"},
+		{"the latest fact counts", true, false, []lvs.Fact{good, bad, good}, true, lvs.Healthy, "200 OK"},
+		{"held does not outlive a fact", true, true, []lvs.Fact{good, bad}, false, lvs.Unhealthy, "connection refused"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config := www(web1)
+			config.RealServers[0].Checked = test.checked
+			config.RealServers[0].Weight = 7
+			have := table()
+			if test.held {
+				have = table(entry("192.168.56.10:80", "rr", destination(web1, 1)))
+			}
+			m := configured(have, config)
+			for _, fact := range test.facts {
+				m.Observe(realKey(web1), fact)
+			}
+			want := entry("192.168.56.10:80", "wrr")
+			if test.member {
+				want = entry("192.168.56.10:80", "wrr", destination(web1, 7))
+			}
+			checkWanted(t, m, table(want))
+			status := []lvs.VirtualServerStatus{{
+				Name:        "www",
+				Service:     config.Service,
+				RealServers: []lvs.RealServerStatus{{Address: realKey(web1).Address, Weight: 7, Member: test.member, Health: test.health, Reason: test.reason}},
+			}}
+			if diff := cmp.Diff(status, m.Status(), netipComparer); diff != "" {
+				t.Errorf("status (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestObserve checks which facts are taken, and which move a real server.
+func TestObserve(t *testing.T) {
+	unchecked := www(web1, web2)
+	unchecked.RealServers[1].Checked = false
+	m := configured(table(), unchecked)
+	for _, test := range []struct {
+		name           string
+		key            lvs.RealServerKey
+		fact           lvs.Fact
+		changed, taken bool
+	}{
+		{"bad at first", realKey(web1), lvs.Fact{Reason: "timeout"}, false, true},
+		{"another reason", realKey(web1), lvs.Fact{Reason: "refused"}, false, true},
+		{"good", realKey(web1), lvs.Fact{Healthy: true}, true, true},
+		{"good again", realKey(web1), lvs.Fact{Healthy: true}, false, true},
+		{"bad", realKey(web1), lvs.Fact{}, true, true},
+		{"not checked", realKey(web2), lvs.Fact{}, false, false},
+		{"not configured", realKey(web3), lvs.Fact{}, false, false},
+		{"of another service", lvs.RealServerKey{Service: key("10.0.0.1:80"), Address: realKey(web1).Address}, lvs.Fact{}, false, false},
+	} {
+		changed, taken := m.Observe(test.key, test.fact)
+		if changed != test.changed || taken != test.taken {
+			t.Errorf("%s: changed %v taken %v, want %v %v", test.name, changed, taken, test.changed, test.taken)
+		}
+	}
+}
+
+// TestAdoptionIsRemembered checks that a real server that was taken over stays
+// a member when the kernel loses it, and that nobody becomes a member by
+// being added to the kernel later.
+func TestAdoptionIsRemembered(t *testing.T) {
+	m := configured(table(entry("192.168.56.10:80", "rr", destination(web1, 1))), www(web1, web2))
+	m.Adopt(table())
+	m.Adopt(table(entry("192.168.56.10:80", "rr", destination(web1, 1), destination(web2, 1))))
+	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
+}
+
+// TestReconfigure checks what is kept by identity and what is not.
+func TestReconfigure(t *testing.T) {
+	held := table(entry("192.168.56.10:80", "wrr", destination(web1, 1)))
+	m := configured(table(), www(web1, web2))
+	m.Observe(realKey(web1), lvs.Fact{Healthy: true})
+	m.Observe(realKey(web2), lvs.Fact{Healthy: true})
+
+	t.Run("facts stay, whatever the order", func(t *testing.T) {
+		config := www(web3, web2, web1)
+		config.RealServers[2].Weight = 9
+		m.Configure([]lvs.VirtualServerConfig{config}, nil)
+		m.Adopt(held)
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 9), destination(web2, 1))))
+	})
+	t.Run("facts of what leaves are forgotten", func(t *testing.T) {
+		m.Configure([]lvs.VirtualServerConfig{www(web1)}, nil)
+		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
+		m.Adopt(held)
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
+	})
+	t.Run("the end of checking makes a member", func(t *testing.T) {
+		config := www(web1, web2)
+		config.RealServers[1].Checked = false
+		m.Configure([]lvs.VirtualServerConfig{config}, nil)
+		m.Adopt(held)
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+	})
+	t.Run("the beginning of checking interrupts nothing", func(t *testing.T) {
+		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
+		m.Adopt(table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+	})
+	t.Run("the caller's slice is not kept", func(t *testing.T) {
+		config := www(web1)
+		m.Configure([]lvs.VirtualServerConfig{config}, nil)
+		config.RealServers[0].Weight = 1000
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
+	})
+}
+
+// TestOwnership checks whose services are ours, and until when.
+func TestOwnership(t *testing.T) {
+	old, older := key("192.168.56.20:80"), key("192.168.56.30:80")
+	m := &lvs.Model{}
+	if !m.Empty() || m.Ours(vip) {
+		t.Error("the zero model owns something")
+	}
+	m.Configure([]lvs.VirtualServerConfig{www(web1)}, []lvs.ServiceKey{old, older})
+	checkOwned(t, m, vip, old, older)
+
+	m.Settle(table(entry("192.168.56.20:80", "rr")))
+	checkOwned(t, m, vip, old)
+
+	m.Configure(nil, nil)
+	checkOwned(t, m, vip, old)
+	m.Settle(table())
+	checkOwned(t, m)
+	if !m.Empty() {
+		t.Error("nothing is owned, and Empty is false")
+	}
+}
+
+// checkOwned compares the keys that a model owns.
+func checkOwned(t *testing.T, m *lvs.Model, want ...lvs.ServiceKey) {
+	t.Helper()
+	if diff := cmp.Diff(want, m.Owned(), netipComparer, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("owned services (-want +got):\n%s", diff)
+	}
+	for _, k := range want {
+		if !m.Ours(k) {
+			t.Errorf("%v is owned and not ours", k)
+		}
+	}
+}
+
+// TestWithdraw checks that a withdrawn model wants nothing, and lets go of
+// what is deleted.
+func TestWithdraw(t *testing.T) {
+	m := configured(table(), www(web1))
+	m.Observe(realKey(web1), lvs.Fact{Healthy: true})
+	m.Withdraw()
+	checkWanted(t, m, table())
+	checkOwned(t, m, vip)
+	if rs := m.Status()[0].RealServers[0]; rs.Member || rs.Reason != "virtual server withdrawn" {
+		t.Errorf("status of a withdrawn real server: %+v", rs)
+	}
+	m.Settle(table())
+	checkOwned(t, m)
+}
