@@ -1,0 +1,108 @@
+package link
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// announcer announces the addresses of one interface once they are there.
+type announcer struct {
+	log       *slog.Logger
+	iface     string
+	goal      *atomic.Pointer[goal]
+	installed func(netip.Prefix) bool
+	send      func(netip.Addr) error // one gratuitous ARP frame
+
+	look    bell // a request, the goal or the interface changed
+	problem problem
+
+	mu       sync.Mutex // guards requests, the mailbox
+	requests []request
+
+	campaigns campaigns
+	pending   map[netip.Prefix]uint64 // requested, not yet there: the generation of the request
+}
+
+// request asks for the announcement of an address.
+type request struct {
+	prefix     netip.Prefix
+	generation uint64 // of the goal when it was asked for
+}
+
+// announce asks for announcements. It does not wait.
+func (a *announcer) announce(addresses []netip.Prefix) {
+	generation := a.goal.Load().generation
+	a.mu.Lock()
+	for _, p := range addresses {
+		a.requests = append(a.requests, request{prefix: p, generation: generation})
+	}
+	a.mu.Unlock()
+	a.look.ring()
+}
+
+// run announces until ctx ends.
+func (a *announcer) run(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		now := time.Now()
+		a.admit(now)
+		a.fire(now)
+		timer.Stop()
+		if due, ok := a.campaigns.next(); ok {
+			timer.Reset(time.Until(due))
+		}
+		select {
+		case <-ctx.Done():
+		case <-a.look:
+		case <-timer.C:
+		}
+	}
+}
+
+// admit begins to announce what was requested and is on the interface. What
+// is not there yet waits, unless the goal has turned against it since.
+func (a *announcer) admit(now time.Time) {
+	a.mu.Lock()
+	requests := a.requests
+	a.requests = nil
+	a.mu.Unlock()
+	for _, r := range requests {
+		a.pending[r.prefix] = r.generation
+	}
+	if len(a.pending) == 0 {
+		return
+	}
+	g := a.goal.Load()
+	// In the order wanted, so that the order of frames is the same each time.
+	for _, p := range g.wanted.Present {
+		if _, ok := a.pending[p]; ok && a.installed(p) {
+			a.campaigns.start(now, p)
+			delete(a.pending, p)
+		}
+	}
+	for p, generation := range a.pending {
+		if !g.wants(p) && g.generation > generation {
+			delete(a.pending, p)
+		}
+	}
+}
+
+// fire sends what is due.
+func (a *announcer) fire(now time.Time) {
+	may := func(p netip.Prefix) bool { return a.goal.Load().wants(p) && a.installed(p) }
+	for _, p := range a.campaigns.volley(now, may) {
+		if !p.Addr().Is4() || !may(p) {
+			continue
+		}
+		if err := a.send(p.Addr()); err != nil {
+			a.problem.set(a.log, a.iface, err)
+			continue
+		}
+		a.problem.clear()
+	}
+}

@@ -1,0 +1,180 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"bascule/vrrp"
+)
+
+// announcerTest is an announcer whose frames are recorded.
+type announcerTest struct {
+	a         *announcer
+	goal      atomic.Pointer[goal]
+	mu        sync.Mutex
+	installed map[netip.Prefix]bool
+	frames    []frame
+	fail      error
+	started   time.Time
+}
+
+// startAnnouncer runs an announcer until the end of the test.
+func startAnnouncer(t *testing.T, s Schedule) *announcerTest {
+	x := &announcerTest{installed: map[netip.Prefix]bool{}, started: time.Now()}
+	x.goal.Store(nextGoal(nil, 1, vrrp.Wanted{}, false, false))
+	x.a = &announcer{
+		log: testLog(t), iface: "eth0", goal: &x.goal, look: newBell(),
+		campaigns: campaigns{schedule: s}, pending: map[netip.Prefix]uint64{},
+		installed: func(p netip.Prefix) bool {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			return x.installed[p]
+		},
+		send: func(a netip.Addr) error {
+			x.mu.Lock()
+			defer x.mu.Unlock()
+			x.frames = append(x.frames, frame{time.Since(x.started), netip.PrefixFrom(a, 24)})
+			return x.fail
+		},
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var run sync.WaitGroup
+	run.Go(func() { x.a.run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		run.Wait()
+	})
+	return x
+}
+
+// want changes the goal.
+func (x *announcerTest) want(present string) {
+	old := x.goal.Load()
+	x.goal.Store(nextGoal(old, old.generation+1, wanted(present, ""), false, true))
+	x.a.look.ring()
+}
+
+// install says whether an address is on the interface.
+func (x *announcerTest) install(p netip.Prefix, there bool) {
+	x.mu.Lock()
+	x.installed[p] = there
+	x.mu.Unlock()
+	x.a.look.ring()
+}
+
+// expect compares the frames so far and forgets them.
+func (x *announcerTest) expect(t *testing.T, want ...frame) {
+	t.Helper()
+	synctest.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if d := cmp.Diff(want, x.frames, addrs); d != "" {
+		t.Errorf("frames (-want +got):\n%s", d)
+	}
+	x.frames = nil
+}
+
+func TestAnnouncer(t *testing.T) {
+	const ms = time.Millisecond
+	p := netip.MustParsePrefix("10.0.0.10/24")
+	schedule := Schedule{Repeat: 2, Delay: 5 * time.Second, Interval: ms, Volley: 8}
+	tests := []struct {
+		name string
+		do   func(t *testing.T, x *announcerTest)
+	}{
+		{"waits for the address", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(time.Second)
+			x.expect(t)
+			x.install(p, true)
+			time.Sleep(10 * time.Second)
+			x.expect(t, frame{1000 * ms, p}, frame{1001 * ms, p}, frame{6000 * ms, p}, frame{6001 * ms, p})
+		}},
+		{"may be asked before the address is wanted", func(t *testing.T, x *announcerTest) {
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(time.Second)
+			x.want(p.String())
+			x.install(p, true)
+			time.Sleep(ms)
+			x.expect(t, frame{1000 * ms, p}, frame{1001 * ms, p})
+		}},
+		{"forgets what is given up before it is there", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.a.announce([]netip.Prefix{p})
+			x.want("")
+			synctest.Wait()
+			x.want(p.String())
+			x.install(p, true)
+			time.Sleep(time.Minute)
+			x.expect(t)
+		}},
+		{"stops between two frames when the address is given up", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			x.expect(t, frame{0, p})
+			x.want("")
+			time.Sleep(time.Minute)
+			x.expect(t)
+		}},
+		{"stops while the address is missing, although wanted", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(time.Second)
+			x.expect(t, frame{0, p}, frame{ms, p})
+			x.install(p, false)
+			time.Sleep(time.Minute)
+			x.expect(t)
+		}},
+		{"begins again when asked again", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(time.Second)
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(10 * time.Second)
+			x.expect(t, frame{0, p}, frame{ms, p}, frame{1000 * ms, p}, frame{1001 * ms, p}, frame{6000 * ms, p}, frame{6001 * ms, p})
+		}},
+		{"goes on after failures, and shows them", func(t *testing.T, x *announcerTest) {
+			x.fail = errors.New("no room")
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			synctest.Wait()
+			if got := x.a.problem.get(); got != "eth0: no room" {
+				t.Errorf("problem is %q", got)
+			}
+			x.mu.Lock()
+			x.fail = nil
+			x.mu.Unlock()
+			time.Sleep(time.Second)
+			x.expect(t, frame{0, p}, frame{ms, p})
+			if got := x.a.problem.get(); got != "" {
+				t.Errorf("problem is still %q", got)
+			}
+		}},
+		{"has no ARP for IPv6", func(t *testing.T, x *announcerTest) {
+			six := netip.MustParsePrefix("2001:db8::1/64")
+			x.want(six.String())
+			x.install(six, true)
+			x.a.announce([]netip.Prefix{six})
+			time.Sleep(time.Minute)
+			x.expect(t)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { tt.do(t, startAnnouncer(t, schedule)) })
+		})
+	}
+}

@@ -1,0 +1,213 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+
+	"bascule/vrrp"
+)
+
+// pair returns sockets at both ends of a cable.
+func pair(t *testing.T, name string) (here, there *conn) {
+	t.Helper()
+	l := newLab(t, name)
+	here, err := listen(testLog(t), name, l.link(l.here, name).Attrs().Index)
+	l.check(err)
+	t.Cleanup(func() { here.Close() })
+	return here, l.peerConn()
+}
+
+// shout sends numbered packets to the other end.
+func shout(t *testing.T, c *conn, from, to int) {
+	t.Helper()
+	for i := from; i <= to; i++ {
+		if err := c.Send(thereAddress.Addr(), group4, fmt.Appendf(nil, "%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// payloads returns a function that collects payloads, and the list.
+func payloads() (func(vrrp.Received), *[]string) {
+	list := new([]string)
+	return func(p vrrp.Received) { *list = append(*list, string(p.Payload)) }, list
+}
+
+// TestConnDrain hands over what the socket holds, without waiting, in order.
+func TestConnDrain(t *testing.T) {
+	here, there := pair(t, "drain")
+	deliver, got := payloads()
+	here.Drain(deliver)
+	shout(t, there, 1, 3)
+	here.Drain(deliver)
+	here.Drain(deliver)
+	if d := cmp.Diff([]string{"1", "2", "3"}, *got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	here.Close()
+	here.Drain(deliver)
+}
+
+// TestConnDrainIdle drains while the reader waits for a packet, which it
+// must go on doing.
+func TestConnDrainIdle(t *testing.T) {
+	here, there := pair(t, "idle")
+	heard := make(chan string, 1)
+	ended := make(chan error, 1)
+	go func() { ended <- here.Receive(func(p vrrp.Received) { heard <- string(p.Payload) }) }()
+	time.Sleep(50 * time.Millisecond) // let it wait; the test holds without, too
+	here.Drain(func(p vrrp.Received) { t.Errorf("drained %q out of nothing", p.Payload) })
+	shout(t, there, 1, 1)
+	select {
+	case got := <-heard:
+		if got != "1" {
+			t.Errorf("received %q", got)
+		}
+	case <-time.After(bound):
+		t.Fatal("the reader is deaf after Drain")
+	}
+	here.Close()
+	if err := <-ended; !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Receive ended with %v, want %v", err, net.ErrClosed)
+	}
+}
+
+// TestConnDrainBusy drains while the reader hands over a packet: nothing may
+// be overlooked, and what comes twice comes in its order.
+func TestConnDrainBusy(t *testing.T) {
+	here, there := pair(t, "busy")
+	entered, leave := make(chan struct{}), make(chan struct{})
+	heard := make(chan string, 16)
+	go func() {
+		_ = here.Receive(func(p vrrp.Received) {
+			if string(p.Payload) == "1" {
+				close(entered)
+				<-leave
+			}
+			heard <- string(p.Payload)
+		})
+	}()
+	shout(t, there, 1, 3)
+	<-entered
+	deliver, got := payloads()
+	here.Drain(deliver)
+	if d := cmp.Diff([]string{"1", "2", "3"}, *got); d != "" {
+		t.Errorf("drained (-want +got):\n%s", d)
+	}
+	shout(t, there, 4, 4)
+	close(leave)
+	for _, want := range []string{"1", "2", "3", "4"} {
+		select {
+		case got := <-heard:
+			if got != want {
+				t.Errorf("received %q, want %q", got, want)
+			}
+		case <-time.After(bound):
+			t.Fatalf("%q was never received", want)
+		}
+	}
+}
+
+// TestConnDrainBounded stops at a number of packets.
+func TestConnDrainBounded(t *testing.T) {
+	here, there := pair(t, "bound")
+	shout(t, there, 1, drainMax+10)
+	deliver, got := payloads()
+	here.Drain(deliver)
+	if len(*got) != drainMax {
+		t.Fatalf("drained %d packets, want %d", len(*got), drainMax)
+	}
+	here.Drain(deliver)
+	if len(*got) != drainMax+10 {
+		t.Errorf("drained %d packets in all, want %d: the buffer holds them", len(*got), drainMax+10)
+	}
+}
+
+// TestConnLongPacket drops a packet that does not fit.
+func TestConnLongPacket(t *testing.T) {
+	here, there := pair(t, "long")
+	if err := there.Send(thereAddress.Addr(), group4, make([]byte, receiveLen)); err != nil {
+		t.Fatal(err)
+	}
+	shout(t, there, 1, 1)
+	deliver, got := payloads()
+	for limit := time.Now().Add(bound); len(*got) == 0 && time.Now().Before(limit); {
+		here.Drain(deliver)
+	}
+	if d := cmp.Diff([]string{"1"}, *got); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestConnOptions checks what the kernel was told, as it goes on the wire.
+func TestConnOptions(t *testing.T) {
+	here, _ := pair(t, "options")
+	for name, want := range map[int]int{
+		unix.IP_TTL: 255, unix.IP_MULTICAST_TTL: 255, unix.IP_TOS: 0xC0, unix.IP_MULTICAST_LOOP: 0, unix.IP_MULTICAST_ALL: 0,
+	} {
+		var got int
+		var err error
+		_ = here.raw.Control(func(fd uintptr) { got, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_IP, name) })
+		if err != nil || got != want {
+			t.Errorf("option %d is %d (%v), want %d", name, got, err, want)
+		}
+	}
+}
+
+func TestConnSendErrors(t *testing.T) {
+	here, _ := pair(t, "refuse")
+	six := netip.MustParseAddr("2001:db8::1")
+	tests := []struct {
+		name                string
+		source, destination netip.Addr
+		size                int
+		want                error // nil: any
+	}{
+		{"foreign source", netip.MustParseAddr("203.0.113.1"), group4, 20, nil},
+		{"IPv6 source", six, group4, 20, nil},
+		{"IPv6 destination", hereAddress.Addr(), six, 20, nil},
+		{"no source", netip.Addr{}, group4, 20, nil},
+		{"too long", hereAddress.Addr(), group4, 1 << 16, unix.EMSGSIZE},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := here.Send(tt.source, tt.destination, make([]byte, tt.size))
+			if err == nil || tt.want != nil && !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+	here.Close()
+	if err := here.Send(hereAddress.Addr(), group4, nil); err == nil {
+		t.Error("a closed socket sends")
+	}
+}
+
+// TestListenErrors leaves no socket behind where one cannot be opened.
+func TestListenErrors(t *testing.T) {
+	c, err := listen(testLog(t), "none", 1<<30)
+	if err == nil {
+		c.Close()
+		t.Fatal("a socket on an interface that does not exist")
+	}
+}
+
+// BenchmarkConnSend sends an advertisement of one address.
+func BenchmarkConnSend(b *testing.B) {
+	c, err := listen(testLog(b), "lo", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	payload, source := make([]byte, 12), netip.MustParseAddr("127.0.0.1")
+	for b.Loop() {
+		_ = c.Send(source, source, payload)
+	}
+}

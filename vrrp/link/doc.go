@@ -1,0 +1,19 @@
+// Package link is the Linux side of the election: it sends and receives
+// advertisements, watches interfaces, keeps virtual addresses on them or off
+// them, and announces them by gratuitous ARP.
+//
+// A Network has one port for each interface that the wanted state names. Ports
+// are known by the name of their interface, so that an interface may vanish
+// and come back under another index. Each port has three goroutines, none of
+// which waits for another:
+//
+//   - the observer reads the state of the interface, opens the socket for
+//     advertisements and reports vrrp.LinkState;
+//   - the addresser makes the addresses on the interface equal to what is
+//     wanted, and repairs them when somebody else changes them;
+//   - the announcer sends gratuitous ARP for addresses that are there.
+//
+// One more goroutine listens to the kernel's notifications. They are used as
+// hints only: whoever is woken by one reads the state itself, so a lost hint
+// costs time and never truth.
+package link

@@ -1,0 +1,230 @@
+package link
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// netlinkTimeout bounds one request to the kernel. It is generous: another
+// program may hold the kernel's configuration lock for seconds.
+const netlinkTimeout = 10 * time.Second
+
+// dumpAttempts is how often a list is read again that changed while it was read.
+const dumpAttempts = 3
+
+// device is what the kernel says of one interface.
+type device struct {
+	index    int
+	up       bool             // administratively up and able to carry packets
+	hardware net.HardwareAddr // six bytes on Ethernet
+}
+
+// address is one IPv4 or IPv6 address of an interface.
+type address struct {
+	prefix    netip.Prefix
+	secondary bool // another address of the same subnet was there first
+	scope     netlink.Scope
+}
+
+// kernel is rtnetlink in the network namespace of this process. An interface
+// that does not exist is unix.ENODEV in all methods. The zero value is ready;
+// it may be used by several goroutines.
+type kernel struct {
+	mu     sync.Mutex
+	handle *netlink.Handle // opened when it is first needed
+}
+
+var (
+	_ deviceReader  = (*kernel)(nil)
+	_ addressEditor = (*kernel)(nil)
+)
+
+// client returns the open handle.
+func (k *kernel) client() (*netlink.Handle, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.handle != nil {
+		return k.handle, nil
+	}
+	// Without a family the handle would open sockets that many kernels lack.
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, fmt.Errorf("open a netlink socket: %w", err)
+	}
+	if err := h.SetSocketTimeout(netlinkTimeout); err != nil {
+		h.Close()
+		return nil, fmt.Errorf("set the netlink timeout: %w", err)
+	}
+	k.handle = h
+	return h, nil
+}
+
+// Close releases the socket; a later use opens another.
+func (k *kernel) Close() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.handle != nil {
+		k.handle.Close()
+		k.handle = nil
+	}
+}
+
+// Device returns the present state of an interface.
+func (k *kernel) Device(name string) (device, error) {
+	if !validName(name) {
+		return device{}, unix.ENODEV
+	}
+	h, err := k.client()
+	if err != nil {
+		return device{}, err
+	}
+	l, err := h.LinkByName(name)
+	if errors.As(err, &netlink.LinkNotFoundError{}) {
+		return device{}, unix.ENODEV
+	}
+	if err != nil {
+		return device{}, fmt.Errorf("read interface %s: %w", name, err)
+	}
+	a := l.Attrs()
+	// IFF_RUNNING is the operational state: it is absent without carrier.
+	const up = unix.IFF_UP | unix.IFF_RUNNING
+	return device{index: a.Index, up: a.RawFlags&up == up, hardware: a.HardwareAddr}, nil
+}
+
+// DeviceAddresses lists the addresses of the interface with that index, in
+// the kernel's order: the primary ones of a scope in the order of their
+// arrival, then the secondary ones.
+func (k *kernel) DeviceAddresses(index int) ([]address, error) {
+	h, err := k.client()
+	if err != nil {
+		return nil, err
+	}
+	var list []netlink.Addr
+	err = netlink.ErrDumpInterrupted
+	for attempt := 0; errors.Is(err, netlink.ErrDumpInterrupted) && attempt < dumpAttempts; attempt++ {
+		list, err = h.AddrList(linkAt(index), netlink.FAMILY_ALL)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of interface %d: %w", index, err)
+	}
+	out := make([]address, 0, len(list))
+	for _, a := range list {
+		if p, ok := prefixOf(a.IPNet); ok {
+			out = append(out, address{prefix: p, secondary: a.Flags&unix.IFA_F_SECONDARY != 0, scope: netlink.Scope(a.Scope)})
+		}
+	}
+	return out, nil
+}
+
+// Addresses lists the addresses of an interface in the kernel's order.
+func (k *kernel) Addresses(iface string) ([]netip.Prefix, error) {
+	index, err := indexOf(iface)
+	if err != nil {
+		return nil, err
+	}
+	list, err := k.DeviceAddresses(index)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]netip.Prefix, len(list))
+	for i, a := range list {
+		out[i] = a.prefix
+	}
+	return out, nil
+}
+
+// Add puts an address on an interface; unix.EEXIST if it is there already.
+func (k *kernel) Add(iface string, p netip.Prefix) error {
+	h, index, err := k.resolve(iface)
+	if err != nil {
+		return err
+	}
+	a := &netlink.Addr{IPNet: ipNetOf(p)}
+	if p.Addr().Is4() {
+		a.Broadcast = net.IPv4zero // none of its own, as with "ip address add"
+	} else {
+		// Another director may have it for a moment longer, and detection
+		// of duplicates would disable it here for good.
+		a.Flags = unix.IFA_F_NODAD
+	}
+	return h.AddrAdd(linkAt(index), a)
+}
+
+// Delete takes an address off an interface; unix.EADDRNOTAVAIL if it is not
+// there.
+func (k *kernel) Delete(iface string, p netip.Prefix) error {
+	h, index, err := k.resolve(iface)
+	if err != nil {
+		return err
+	}
+	return h.AddrDel(linkAt(index), &netlink.Addr{IPNet: ipNetOf(p)})
+}
+
+// resolve returns what an edit of an interface needs.
+func (k *kernel) resolve(iface string) (*netlink.Handle, int, error) {
+	index, err := indexOf(iface)
+	if err != nil {
+		return nil, 0, err
+	}
+	h, err := k.client()
+	return h, index, err
+}
+
+// linkAt is an interface for the netlink library, which needs the index only.
+func linkAt(index int) netlink.Link {
+	return &netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: index}}
+}
+
+// indexOf resolves the name of an interface at the moment of use, without
+// waiting for the kernel's configuration lock.
+func indexOf(iface string) (int, error) {
+	if !validName(iface) {
+		return 0, unix.ENODEV
+	}
+	req, err := unix.NewIfreq(iface)
+	if err != nil {
+		return 0, fmt.Errorf("interface name %q: %w", iface, err)
+	}
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("open a socket to resolve interface %s: %w", iface, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFINDEX, req); err != nil {
+		return 0, err
+	}
+	return int(req.Uint32()), nil
+}
+
+// validName reports whether an interface may have that name. Longer names are
+// alternative ones, which the library would look up by reading all interfaces.
+func validName(name string) bool { return name != "" && len(name) < unix.IFNAMSIZ }
+
+// prefixOf converts an address of the netlink library.
+func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
+	if n == nil {
+		return netip.Prefix{}, false
+	}
+	addr, ok := netip.AddrFromSlice(n.IP)
+	if !ok {
+		return netip.Prefix{}, false
+	}
+	ones, bits := n.Mask.Size()
+	if bits == 128 && addr.Is4In6() {
+		ones -= 96
+	}
+	p := netip.PrefixFrom(addr.Unmap(), ones)
+	return p, p.IsValid()
+}
+
+// ipNetOf converts an address for the netlink library.
+func ipNetOf(p netip.Prefix) *net.IPNet {
+	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
