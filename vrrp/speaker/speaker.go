@@ -1,0 +1,282 @@
+// Package speaker runs a vrrp.Host: one goroutine that owns it, one timer,
+// events in, actions out. The loop waits for nothing but its events.
+package speaker
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"bascule/vrrp"
+)
+
+// queueLen is how many events may wait for the loop. It bounds how much is
+// looked at before an expired timer is acted on.
+const queueLen = 1024
+
+// statusPause is how old the counters in a Status may be while nothing else
+// changes.
+const statusPause = time.Second
+
+// ErrStopped is returned by requests to a speaker whose Run has ended.
+var ErrStopped = errors.New("the speaker has stopped")
+
+// Network is what the speaker needs of the links of this machine. No method
+// waits.
+type Network interface {
+	// Send transmits an advertisement.
+	Send(iface string, source, destination netip.Addr, payload []byte) error
+	// Drain hands over the packets that have arrived and were not delivered
+	// yet. It is called when the timer fires, so that a machine that was
+	// paused hears the others before it takes over.
+	Drain(deliver func(vrrp.Received))
+	// Want replaces the wanted state of the addresses on all interfaces.
+	Want(wanted map[string]vrrp.Wanted)
+	// Announce announces addresses once they are on the interface.
+	Announce(iface string, addresses []netip.Prefix)
+}
+
+// Observer is told what an administrator may want to know. Its methods are
+// called by the loop and must not wait.
+type Observer interface {
+	// Transition is called when a group changed its state.
+	Transition(vrrp.Transition)
+	// Notice is called when something stands out that changes no state.
+	Notice(vrrp.Notice)
+	// SendFault is called when advertisements on an interface begin to fail
+	// in a new way, and with an empty fault when they go out again.
+	SendFault(iface, fault string)
+}
+
+// Status is a snapshot of what the speaker knows.
+type Status struct {
+	vrrp.Status
+	Problems []string // what cannot be sent, and why
+}
+
+// Speaker owns a vrrp.Host.
+type Speaker struct {
+	network  Network
+	observer Observer
+	host     *vrrp.Host
+	events   chan request
+	stopped  chan struct{}
+	status   atomic.Pointer[Status]
+
+	// The rest belongs to the loop.
+	leftovers  map[string][]netip.Prefix
+	published  time.Time
+	buf        []byte
+	sendFaults map[string]string // by interface: why the last Send failed
+}
+
+// request is an event on its way to the loop. done, if any, is closed when
+// its actions have been carried out.
+type request struct {
+	event vrrp.Event
+	done  chan struct{}
+}
+
+// Option changes a Speaker.
+type Option func(*Speaker)
+
+// WithLeftovers names addresses, by interface, that an earlier process may
+// have left behind; they are removed unless the configuration wants them.
+func WithLeftovers(addresses map[string][]netip.Prefix) Option {
+	return func(s *Speaker) { s.leftovers = addresses }
+}
+
+// New returns a Speaker for a valid configuration.
+func New(network Network, groups []vrrp.GroupConfig, observer Observer, options ...Option) *Speaker {
+	s := &Speaker{
+		network:    network,
+		observer:   observer,
+		host:       vrrp.NewHost(time.Now(), groups),
+		events:     make(chan request, queueLen),
+		stopped:    make(chan struct{}),
+		sendFaults: make(map[string]string),
+	}
+	for _, o := range options {
+		o(s)
+	}
+	s.status.Store(&Status{Status: s.host.Status()})
+	return s
+}
+
+// Status returns the latest snapshot. The caller must not change it.
+func (s *Speaker) Status() *Status { return s.status.Load() }
+
+// Deliver gives the loop an event of the network. It waits only while the
+// queue is full, and drops the event once the loop has ended.
+func (s *Speaker) Deliver(ev vrrp.Event) {
+	select {
+	case s.events <- request{event: ev}:
+	case <-s.stopped:
+	}
+}
+
+// Reconfigure replaces the configuration and returns when it is in force.
+func (s *Speaker) Reconfigure(ctx context.Context, groups []vrrp.GroupConfig) error {
+	return s.request(ctx, vrrp.Reconfigure{Groups: groups})
+}
+
+// Shutdown gives up all virtual routers and returns when priority 0 has been
+// sent and the network was asked to remove the addresses.
+func (s *Speaker) Shutdown(ctx context.Context) error {
+	return s.request(ctx, vrrp.Shutdown{})
+}
+
+// Ping returns when the loop has looked at its queue: it is alive.
+func (s *Speaker) Ping(ctx context.Context) error {
+	return s.request(ctx, vrrp.Expiry{})
+}
+
+// request gives the loop an event and waits until it has been dealt with.
+func (s *Speaker) request(ctx context.Context, ev vrrp.Event) error {
+	r := request{event: ev, done: make(chan struct{})}
+	select {
+	case s.events <- r:
+	case <-s.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-r.done:
+		return nil
+	case <-s.stopped:
+		return ErrStopped
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Run is the loop. It returns when ctx ends, without giving anything up: that
+// is what Shutdown is for.
+func (s *Speaker) Run(ctx context.Context) error {
+	defer close(s.stopped)
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	s.publish(time.Now())
+	for {
+		s.arm(timer)
+		select {
+		case <-ctx.Done():
+			return nil
+		case r := <-s.events:
+			s.handle(r)
+		case <-timer.C:
+			s.expire()
+		}
+	}
+}
+
+// arm sets the timer to the deadline of the host.
+func (s *Speaker) arm(timer *time.Timer) {
+	if d := s.host.Deadline(); !d.IsZero() {
+		timer.Reset(time.Until(d))
+		return
+	}
+	timer.Stop()
+}
+
+// handle carries out what follows from one event.
+func (s *Speaker) handle(r request) {
+	now := time.Now()
+	s.act(now, s.host.Handle(now, r.event))
+	if r.done != nil {
+		close(r.done)
+	}
+}
+
+// expire acts on an expired timer after it has heard everything that came in
+// before: after a pause of the machine the timer may fire although the active
+// router was never silent. How much it hears is bounded, so that a flood
+// cannot hold the timer up.
+func (s *Speaker) expire() {
+	for range len(s.events) {
+		s.handle(<-s.events)
+	}
+	heard := 0
+	s.network.Drain(func(p vrrp.Received) {
+		if heard++; heard <= queueLen {
+			s.handle(request{event: p})
+		}
+	})
+	s.handle(request{event: vrrp.Expiry{}})
+}
+
+// act carries out actions: advertisements first, at once; then the wanted
+// addresses, of which the announcements need to know; then the rest.
+func (s *Speaker) act(now time.Time, actions []vrrp.Action) {
+	for _, a := range actions {
+		if send, ok := a.(vrrp.Send); ok {
+			s.send(send)
+		}
+	}
+	if s.host.Changed() {
+		s.publish(now)
+	} else if now.Sub(s.published) >= statusPause {
+		s.snapshot(now)
+	}
+	for _, a := range actions {
+		switch a := a.(type) {
+		case vrrp.Announce:
+			s.network.Announce(a.Interface, a.Addresses)
+		case vrrp.Transition:
+			s.observer.Transition(a)
+		case vrrp.Notice:
+			s.observer.Notice(a)
+		}
+	}
+}
+
+// send transmits one advertisement.
+func (s *Speaker) send(a vrrp.Send) {
+	s.buf = a.Advertisement.Append(s.buf[:0], a.Source, a.Destination, a.Checksum)
+	err := s.network.Send(a.Interface, a.Source, a.Destination, s.buf)
+	fault := ""
+	if err != nil {
+		fault = err.Error()
+	}
+	if s.sendFaults[a.Interface] == fault {
+		return
+	}
+	s.sendFaults[a.Interface] = fault
+	s.observer.SendFault(a.Interface, fault)
+}
+
+// publish tells the network and the readers of Status what has changed.
+func (s *Speaker) publish(now time.Time) {
+	wanted := s.host.Wanted()
+	for iface, addresses := range s.leftovers {
+		w := wanted[iface]
+		for _, p := range addresses {
+			if !slices.Contains(w.Present, p) && !slices.Contains(w.Absent, p) {
+				w.Absent = append(w.Absent, p)
+			}
+		}
+		wanted[iface] = w
+	}
+	// Said once, they are the network's to remove: later somebody else may
+	// have a right to them.
+	s.leftovers = nil
+	s.network.Want(wanted)
+	s.snapshot(now)
+}
+
+// snapshot publishes a new Status.
+func (s *Speaker) snapshot(now time.Time) {
+	s.published = now
+	st := &Status{Status: s.host.Status()}
+	for iface, fault := range s.sendFaults {
+		if fault != "" {
+			st.Problems = append(st.Problems, "advertisements on "+iface+": "+fault)
+		}
+	}
+	slices.Sort(st.Problems)
+	s.status.Store(st)
+}
