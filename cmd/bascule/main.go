@@ -1,0 +1,39 @@
+// Command bascule makes two or more machines one highly available load
+// balancer: VRRP, IPVS and health checks in one daemon, and the commands that
+// talk to it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// Exit statuses.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// main runs the command line and exits with its status.
+func main() {
+	os.Exit(execute(os.Args[1:]))
+}
+
+// execute runs a command line and returns the exit status.
+func execute(args []string) int {
+	cmd := newRootCommand()
+	cmd.SetArgs(args)
+	err := cmd.Execute()
+	var usage usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(cmd.ErrOrStderr(), "bascule: %v\nSee 'bascule --help'.\n", err)
+		return exitUsage
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "bascule: %v\n", err)
+	return exitFailed
+}
