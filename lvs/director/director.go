@@ -53,8 +53,8 @@ type timing struct {
 type Option func(*Director)
 
 // WithPeriod sets how often the kernel's table is compared with what is
-// wanted; 200 ms otherwise. The period is ten times what reading the table
-// takes if that is longer, up to the longest retry.
+// wanted; 200 ms otherwise. The period is longer if the kernel holds more
+// than some hundreds of services.
 func WithPeriod(period time.Duration) Option {
 	return func(d *Director) { d.timing.period = period }
 }

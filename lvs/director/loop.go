@@ -12,9 +12,10 @@ import (
 // idle is how long the loop sleeps if there is nothing in the kernel for it.
 const idle = time.Hour
 
-// readShare bounds the part of the time that goes into reading a large table:
-// one in so many, as long as that leaves a comparison within the longest retry.
-const readShare = 10
+// perService is the least period for each service in the kernel: reading one
+// and its destinations takes about a tenth of it. The time that reading really
+// took is not what counts, because on a busy machine that is mostly waiting.
+const perService = 300 * time.Microsecond
 
 // loop is what the goroutine of Run owns.
 type loop struct {
@@ -96,7 +97,7 @@ func (l *loop) reconcile(ctx context.Context, now time.Time) time.Time {
 	if l.outage.waits(now) {
 		return l.outage.next
 	}
-	have, took, err := l.read()
+	have, err := l.read()
 	if err != nil {
 		l.fail(err)
 		return l.outage.next
@@ -110,26 +111,24 @@ func (l *loop) reconcile(ctx context.Context, now time.Time) time.Time {
 	l.edit(ctx, have, now)
 	l.model.Settle(have)
 	l.expected = have
-	return l.nextPass(max(l.timing.period, min(readShare*took, l.timing.maxRetry)))
+	return l.nextPass(max(l.timing.period, time.Duration(len(have))*perService))
 }
 
-// read returns the kernel's table and how long reading took, and connects to
-// the kernel if need be.
-func (l *loop) read() (table lvs.Table, took time.Duration, err error) {
+// read returns the kernel's table, and connects to the kernel if need be.
+func (l *loop) read() (lvs.Table, error) {
 	if l.kernel == nil {
 		kernel, err := l.dial()
 		l.unreachable = err != nil
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
 		l.kernel = kernel
 	}
-	start := time.Now()
-	table, err = l.kernel.Table()
+	table, err := l.kernel.Table()
 	if err != nil {
 		l.disconnect()
 	}
-	return table, time.Since(start), err
+	return table, err
 }
 
 // disconnect closes the connection to the kernel.

@@ -101,7 +101,7 @@ func (h *handle) GetServices() (services []*moby.Service, err error) {
 // there is no such service.
 func (h *handle) GetDestinations(s *moby.Service) (destinations []*moby.Destination, err error) {
 	err = h.read(func(k *Kernel) {
-		present := k.find(s)
+		present := k.services[identify(s)]
 		if present == nil {
 			return
 		}
@@ -118,7 +118,7 @@ func (h *handle) GetDestinations(s *moby.Service) (destinations []*moby.Destinat
 func (h *handle) NewService(s *moby.Service) error {
 	return h.edit("NEW_SERVICE", s, nil, func(k *Kernel) error {
 		switch {
-		case k.find(s) != nil:
+		case k.services[identify(s)] != nil:
 			return unix.EEXIST
 		case !lvs.ValidScheduler(s.SchedName):
 			return unix.ENOENT
@@ -128,7 +128,7 @@ func (h *handle) NewService(s *moby.Service) error {
 		added := &service{Service: *s, id: identify(s)}
 		added.Address = slices.Clone(s.Address)
 		added.Flags |= flagHashed
-		k.services = append(k.services, added)
+		k.services[added.id] = added
 		return nil
 	})
 }
@@ -136,7 +136,7 @@ func (h *handle) NewService(s *moby.Service) error {
 // UpdateService changes a service in place.
 func (h *handle) UpdateService(s *moby.Service) error {
 	return h.edit("SET_SERVICE", s, nil, func(k *Kernel) error {
-		present := k.find(s)
+		present := k.services[identify(s)]
 		switch {
 		case present == nil:
 			return unix.ESRCH
@@ -154,11 +154,10 @@ func (h *handle) UpdateService(s *moby.Service) error {
 // DelService deletes a service with its destinations.
 func (h *handle) DelService(s *moby.Service) error {
 	return h.edit("DEL_SERVICE", s, nil, func(k *Kernel) error {
-		present := k.find(s)
-		if present == nil {
+		if k.services[identify(s)] == nil {
 			return unix.ESRCH
 		}
-		k.services = slices.DeleteFunc(k.services, func(s *service) bool { return s == present })
+		delete(k.services, identify(s))
 		return nil
 	})
 }
@@ -201,7 +200,7 @@ func (h *handle) UpdateDestination(s *moby.Service, d *moby.Destination) error {
 // DelDestination deletes a destination.
 func (h *handle) DelDestination(s *moby.Service, d *moby.Destination) error {
 	return h.edit("DEL_DEST", s, d, func(k *Kernel) error {
-		present := k.find(s)
+		present := k.services[identify(s)]
 		if present == nil {
 			return unix.ESRCH
 		}
@@ -217,7 +216,7 @@ func (h *handle) DelDestination(s *moby.Service, d *moby.Destination) error {
 // service returns the service of a destination that is to be written, or the
 // error that the kernel has instead.
 func (k *Kernel) service(s *moby.Service, d *moby.Destination) (*service, error) {
-	present := k.find(s)
+	present := k.services[identify(s)]
 	switch {
 	case present == nil:
 		return nil, unix.ESRCH

@@ -4,7 +4,9 @@
 package ipvstest
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -36,7 +38,7 @@ type service struct {
 // by several goroutines.
 type Kernel struct {
 	mu       sync.Mutex
-	services []*service
+	services map[serviceID]*service
 	absent   bool
 	failures int // how many calls are still to fail; all if negative
 	errno    syscall.Errno
@@ -47,7 +49,7 @@ type Kernel struct {
 
 // New returns a kernel with an empty table.
 func New() *Kernel {
-	return &Kernel{}
+	return &Kernel{services: make(map[serviceID]*service)}
 }
 
 // Dial returns a client of this kernel; the error is ipvs.ErrNoIPVS while the
@@ -72,7 +74,7 @@ func (k *Kernel) SetAbsent(absent bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.absent = absent
-	k.services = nil
+	clear(k.services)
 }
 
 // Fail makes the next n calls of any kind fail; all of them, until it is
@@ -105,7 +107,7 @@ func (k *Kernel) Mend() {
 func (k *Kernel) Flush() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.services = nil
+	clear(k.services)
 }
 
 // Edit carries out operations as somebody else would, and fails the caller's
@@ -151,8 +153,8 @@ func (k *Kernel) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var b strings.Builder
-	services := slices.SortedFunc(slices.Values(k.services), func(a, b *service) int {
-		return a.id.address.Compare(b.id.address)
+	services := slices.SortedFunc(maps.Values(k.services), func(a, b *service) int {
+		return cmp.Or(a.id.address.Compare(b.id.address), strings.Compare(a.option(), b.option()))
 	})
 	for _, s := range services {
 		fmt.Fprintf(&b, "-A %s -s %s\n", s.option(), s.SchedName)
@@ -173,17 +175,6 @@ func (s *service) option() string {
 		return "-u " + s.id.address.String()
 	}
 	return "-t " + s.id.address.String()
-}
-
-// find returns the service that s names.
-func (k *Kernel) find(s *moby.Service) *service {
-	id := identify(s)
-	for _, present := range k.services {
-		if present.id == id {
-			return present
-		}
-	}
-	return nil
 }
 
 // find returns the index of the destination that d names, -1 if there is none.
