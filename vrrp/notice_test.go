@@ -129,7 +129,7 @@ func TestChecksumMismatch(t *testing.T) {
 // TestAddressOrderDoesNotMatter: the section asks for the same addresses, not
 // for the same order.
 func TestAddressOrderDoesNotMatter(t *testing.T) {
-	rc := addressed(publicRouter(), "192.168.56.101/24")
+	rc := addressed(bare(publicRouter()), "192.168.56.101/24", "192.168.56.100/24")
 	b := newBackup(t, groupOf(100, rc))
 	reversed := bare(rc)
 	reversed.Addresses = []netip.Prefix{rc.Addresses[1], rc.Addresses[0]}
@@ -137,6 +137,9 @@ func TestAddressOrderDoesNotMatter(t *testing.T) {
 	doubled := bare(rc)
 	doubled.Addresses = []netip.Prefix{rc.Addresses[1], rc.Addresses[1]}
 	b.same(b.handle(advert(doubled, greaterSource, 150)),
-		"notice web/public address list mismatch: 192.168.56.30 advertises 192.168.56.101, 192.168.56.101, "+
-			"configured is 192.168.56.100, 192.168.56.101")
+		"notice web/public address list mismatch: 192.168.56.30 advertises 192.168.56.100, 192.168.56.100, "+
+			"configured is 192.168.56.101, 192.168.56.100")
+	// Ours go out in the order of the configuration all the same.
+	b.same(b.expire()[:1],
+		"send pub 192.168.56.20 -> 224.0.0.18 vrid 56 priority 100 interval 1s 192.168.56.101,192.168.56.100")
 }

@@ -108,6 +108,7 @@ func TestChanged(t *testing.T) {
 		{"first heard", func() { b.handle(steady) }, true},
 		{"heard again", func() { b.wait(second); b.handle(steady) }, false},
 		{"dropped", func() { b.handle(ttl) }, false},
+		{"another router", func() { b.handle(advert(publicRouter(), smallerSource, 150)) }, true},
 		{"another priority", func() { b.handle(advert(publicRouter(), greaterSource, 151)) }, true},
 		{"another interval", func() { b.handle(advert(publicRouter(), greaterSource, 151, every(2*second))) }, true},
 		{"resigned", func() { b.handle(advert(publicRouter(), greaterSource, 0, every(2*second))) }, true},
