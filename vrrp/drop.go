@@ -4,7 +4,7 @@ package vrrp
 // compare, the label of a counter and the word in the log.
 type DropReason uint8
 
-// The reasons, in the order in which they are tested.
+// The reasons.
 const (
 	NotDropped      DropReason = iota
 	DropTTL                    // RFC 9568 section 7.1: TTL or Hop Limit is not 255

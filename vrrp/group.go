@@ -192,6 +192,7 @@ func (g *group) becomeInitialize(now time.Time, reason string) []Action {
 		}
 		r.deadline = time.Time{}
 		r.peer = peer{}
+		r.notices.forget()
 	}
 	return append(out, g.enter(now, Initialize, reason))
 }
@@ -259,6 +260,7 @@ func (r *router) takeOver(now time.Time, cfg GroupConfig) Action {
 	r.activeInterval = cfg.AdvertisementInterval
 	r.counters.BecameActive++
 	r.peer = peer{}
+	r.notices.forget()
 	return r.advertisement(cfg.Priority, cfg.AdvertisementInterval)
 }
 

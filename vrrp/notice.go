@@ -43,6 +43,11 @@ func (n *noticer) speak(now time.Time, kind NoticeKind) bool {
 	return true
 }
 
+// forget ends the conditions: they were about a director that is gone.
+func (n *noticer) forget() {
+	n.standing, n.told = [noticeKinds]string{}, [noticeKinds]string{}
+}
+
 // problems returns the conditions that hold, in words.
 func (n *noticer) problems() []string {
 	var words []string

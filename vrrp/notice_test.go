@@ -143,3 +143,19 @@ func TestAddressOrderDoesNotMatter(t *testing.T) {
 	b.same(b.expire()[:1],
 		"send pub 192.168.56.20 -> 224.0.0.18 vrid 56 priority 100 interval 1s 192.168.56.101,192.168.56.100")
 }
+
+// TestNoticesEndWithTheirDirector has a misconfigured active director resign:
+// after the take-over nothing is left to complain of.
+func TestNoticesEndWithTheirDirector(t *testing.T) {
+	b := newBackup(t, groupOf(100, publicRouter()))
+	b.handle(advert(publicRouter(), greaterSource, 150, every(2*second)))
+	if got := b.problems(); len(got) != 1 {
+		t.Fatalf("problems = %v, want the interval", got)
+	}
+	b.handle(advert(publicRouter(), greaterSource, 0, every(2*second)))
+	b.expire()
+	b.inState(Active)
+	if got := b.problems(); len(got) != 0 {
+		t.Errorf("problems of a director that is gone: %v", got)
+	}
+}

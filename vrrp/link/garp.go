@@ -86,9 +86,9 @@ func openFrames(d device) (frameWriter, error) {
 }
 
 // gratuitousARP returns the Ethernet frame that tells everybody on the link
-// that addr is at hardware. It is a request (RFC 5944 section 4.6 allows
-// request and reply; keepalived sends requests, and no known host ignores
-// them) with the address as sender and target (RFC 5227 section 3).
+// that addr is at hardware: a request with the address as sender and target,
+// as keepalived sends it (RFC 5944 section 4.6 allows requests and replies,
+// RFC 5227 section 3 says why a request is understood by more hosts).
 func gratuitousARP(hardware net.HardwareAddr, addr netip.Addr) ([]byte, error) {
 	p, err := arp.NewPacket(arp.OperationRequest, hardware, addr, ethernet.Broadcast, addr)
 	if err != nil {

@@ -83,7 +83,7 @@ func (m *monitor) listen(ctx context.Context, retry *backoff) error {
 // one reads the library's socket itself.
 type netlinkSubscription struct{ socket *nl.NetlinkSocket }
 
-// subscribe opens a subscription to changes of links and IPv4 addresses.
+// subscribe opens a subscription to changes of links and addresses.
 func subscribe() (subscription, error) {
 	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {

@@ -91,10 +91,8 @@ func newLab(t *testing.T, name string) *lab {
 	l.here, err = netlink.NewHandle(unix.NETLINK_ROUTE)
 	l.check(err)
 	t.Cleanup(l.here.Close)
-	inThread(t, func() {
-		l.peer, err = netns.New()
-		l.check(err)
-	})
+	inThread(t, func() { l.peer, err = netns.New() })
+	l.check(err)
 	t.Cleanup(func() { l.peer.Close() })
 	l.there, err = netlink.NewHandleAt(l.peer, unix.NETLINK_ROUTE)
 	l.check(err)

@@ -106,12 +106,26 @@ func TestRealForeignGroup(t *testing.T) {
 	e := start(t, n)
 	n.Want(wantOne(l.name, nil, []netip.Prefix{vip}))
 	<-n.Ready()
-	_, err := listen(testLog(t), other.name, other.link(other.here, other.name).Attrs().Index)
+	second, err := listen(testLog(t), other.name, other.link(other.here, other.name).Attrs().Index)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := other.peerConn().Send(thereAddress.Addr(), group4, []byte("wrong interface")); err != nil {
-		t.Fatal(err)
+	defer second.Close()
+	// Both interfaces have the same address, so that unicast could be meant
+	// for either.
+	wrong := other.peerConn()
+	for _, destination := range []netip.Addr{group4, hereAddress.Addr()} {
+		if err := wrong.Send(thereAddress.Addr(), destination, []byte("wrong interface")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	arrived := 0
+	for limit := time.Now().Add(bound); arrived < 2; {
+		if time.Now().After(limit) {
+			t.Fatalf("%d of 2 packets have arrived on the other interface, the test proves nothing", arrived)
+		}
+		time.Sleep(time.Millisecond)
+		second.Drain(func(vrrp.Received) { arrived++ })
 	}
 	peer := l.peerConn()
 	if err := peer.Send(thereAddress.Addr(), netip.MustParseAddr("224.0.0.5"), []byte("wrong group")); err != nil {

@@ -249,7 +249,7 @@ func TestNetworkEnds(t *testing.T) {
 			if err := n.Run(ctx, func(vrrp.Event) {}); err != nil {
 				t.Error(err)
 			}
-			if len(s.open()) > 0 {
+			if len(s.open()) > 0 || !s.closed {
 				t.Error("a socket is open after the end")
 			}
 			if after > 4 && s.Kernel.String() != "eth0: 10.0.0.1/24 [10.0.0.10/24]\n" {

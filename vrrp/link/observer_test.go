@@ -28,6 +28,7 @@ type fakeSystem struct {
 	refuse  error // of listen
 	sockets []*fakeSocket
 	hints   chan []hint
+	closed  bool  // the seams were closed
 	broken  error // of subscribe
 	started time.Time
 }
@@ -51,7 +52,7 @@ func newFakeSystem() *fakeSystem {
 // system returns the seams of a Network.
 func (s *fakeSystem) system() system {
 	return system{
-		devices: s, editor: s.Kernel, close: func() {},
+		devices: s, editor: s.Kernel, close: func() { s.closed = true },
 		listen: func(iface string, index int) (socket, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -333,6 +334,33 @@ func TestObserverReports(t *testing.T) {
 			t.Errorf("sockets %+v, want one for index 9", open)
 		}
 	})
+}
+
+// TestObserverRenewed wakes the addresser when an interface has another index
+// than before: changes of its addresses came as hints that nobody understood.
+func TestObserverRenewed(t *testing.T) {
+	s := newFakeSystem()
+	n := New(testLog(t))
+	n.system = s.system()
+	n.deliver = func(vrrp.Event) {}
+	n.Want(wantOne("eth0", nil, nil))
+	p := (*n.ports.Load())["eth0"]
+	defer p.observer.readers.Wait()
+	defer p.observer.close()
+	for i, want := range []struct {
+		index int
+		woken bool
+	}{{7, true}, {7, false}, {8, true}, {8, false}} {
+		s.set("eth0", &device{index: want.index, up: true})
+		must(t, p.observer.observe())
+		woken := len(p.addresser.touched) == 1
+		if woken != want.woken {
+			t.Errorf("look %d, index %d: the addresser is woken: %t, want %t", i, want.index, woken, want.woken)
+		}
+		if woken {
+			<-p.addresser.touched
+		}
+	}
 }
 
 // TestObserverSocketFails shows a fault while the socket cannot be opened and
