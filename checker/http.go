@@ -125,6 +125,7 @@ func (c *httpChecker) exchange(conn net.Conn) (code int, err error) {
 		if err != nil {
 			return 0, replyError(err, limited.N == 0)
 		}
+		_ = reply.Body.Close() // of an interim reply it is empty, of the last one nobody needs it
 		final := reply.StatusCode >= 200 || reply.StatusCode == http.StatusSwitchingProtocols
 		if final {
 			return reply.StatusCode, nil

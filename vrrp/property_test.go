@@ -52,16 +52,6 @@ type view struct {
 // look takes a view.
 func (p *prober) look() view { return view{p.host.Status(), p.host.Wanted()} }
 
-// group returns a group's status, in Initialize if there is none.
-func (v view) group(name string) GroupStatus {
-	for _, g := range v.status.Groups {
-		if g.Name == name {
-			return g
-		}
-	}
-	return GroupStatus{Name: name}
-}
-
 // router returns a router's status and its group's.
 func (v view) router(key RouterKey) (GroupStatus, RouterStatus, bool) {
 	for _, g := range v.status.Groups {

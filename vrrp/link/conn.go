@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -195,11 +196,11 @@ func (c *conn) collect() []vrrp.Received {
 func (c *conn) read(fd int, list []vrrp.Received, limit int) ([]vrrp.Received, error) {
 	for range limit {
 		n, _, err := unix.Recvfrom(fd, c.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
-		switch err {
-		case nil:
-		case unix.EAGAIN:
+		switch {
+		case err == nil:
+		case errors.Is(err, unix.EAGAIN):
 			return list, nil
-		case unix.EINTR:
+		case errors.Is(err, unix.EINTR):
 			continue
 		default:
 			return list, os.NewSyscallError("recvfrom", err)

@@ -295,22 +295,6 @@ func next[E vrrp.Event](e *events, bound time.Duration) E {
 	}
 }
 
-// quiet checks that no LinkState comes for a while.
-func (e *events) quiet(d time.Duration) {
-	e.t.Helper()
-	limit := time.After(d)
-	for {
-		select {
-		case ev := <-e.ch:
-			if s, ok := ev.(vrrp.LinkState); ok {
-				e.t.Errorf("unexpected %+v", s)
-			}
-		case <-limit:
-			return
-		}
-	}
-}
-
 // testLog logs to the test.
 func testLog(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))

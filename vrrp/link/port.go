@@ -20,7 +20,6 @@ type port struct {
 	addresser *addresser
 	announcer *announcer
 	arp       *arpSender
-	started   bool // owned by Network.Run
 }
 
 // newPort returns a port whose goal is still to be set. deliver is called by

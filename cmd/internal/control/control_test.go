@@ -29,7 +29,7 @@ func (f *fakeService) Reload(context.Context) (ReloadResult, error) { return f.r
 func serve(t *testing.T, s Service) (dir string) {
 	t.Helper()
 	dir = t.TempDir()
-	server, err := Listen(dir, s)
+	server, err := Listen(t.Context(), dir, s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestNoDaemon(t *testing.T) {
 // TestListenTwice refuses a second daemon with the same runtime directory.
 func TestListenTwice(t *testing.T) {
 	dir := serve(t, &fakeService{})
-	if _, err := Listen(dir, &fakeService{}); err == nil || !strings.Contains(err.Error(), "another bascule is running") {
+	if _, err := Listen(t.Context(), dir, &fakeService{}); err == nil || !strings.Contains(err.Error(), "another bascule is running") {
 		t.Errorf("error = %v", err)
 	}
 }
@@ -137,7 +137,7 @@ func TestListenReplacesStaleSocket(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	server, err := Listen(dir, &fakeService{})
+	server, err := Listen(t.Context(), dir, &fakeService{})
 	if err != nil {
 		t.Fatal(err)
 	}

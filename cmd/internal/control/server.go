@@ -39,12 +39,12 @@ type Server struct {
 
 // Listen opens the socket of a runtime directory, which must exist. A socket
 // left by a process that has died is replaced; one that answers is an error.
-func Listen(runtimeDir string, service Service) (*Server, error) {
+func Listen(ctx context.Context, runtimeDir string, service Service) (*Server, error) {
 	path := SocketPath(runtimeDir)
-	if err := removeStale(path); err != nil {
+	if err := removeStale(ctx, path); err != nil {
 		return nil, err
 	}
-	listener, err := net.Listen("unix", path)
+	listener, err := new(net.ListenConfig).Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, fmt.Errorf("control socket %s: %v", path, err)
 	}
@@ -60,8 +60,8 @@ func Listen(runtimeDir string, service Service) (*Server, error) {
 }
 
 // removeStale deletes a socket that nobody listens on.
-func removeStale(path string) error {
-	conn, err := net.Dial("unix", path)
+func removeStale(ctx context.Context, path string) error {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	switch {
 	case err == nil:
 		_ = conn.Close()

@@ -68,7 +68,7 @@ func Run(ctx context.Context, options Options, hangups <-chan os.Signal, log *sl
 	if err := os.MkdirAll(options.RuntimeDir, 0o755); err != nil {
 		return fmt.Errorf("runtime directory: %v", err)
 	}
-	server, err := control.Listen(options.RuntimeDir, service{d})
+	server, err := control.Listen(ctx, options.RuntimeDir, service{d})
 	if err != nil {
 		return err
 	}

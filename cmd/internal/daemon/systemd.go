@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -67,7 +68,7 @@ func (d *daemon) watchdog(ctx context.Context) error {
 		}
 		if err := d.speaker.Ping(ctx); err == nil {
 			notifySystemd(sd.SdNotifyWatchdog)
-		} else if err == speaker.ErrStopped {
+		} else if errors.Is(err, speaker.ErrStopped) {
 			return nil
 		}
 	}

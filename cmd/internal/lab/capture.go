@@ -142,12 +142,12 @@ func receive(raw syscall.RawConn, record func(Frame)) error {
 	for {
 		var n, controlLen int
 		var failed error
-		err := raw.Read(func(fd uintptr) bool {
+		closed := raw.Read(func(fd uintptr) bool {
 			n, controlLen, _, _, failed = unix.Recvmsg(int(fd), frame, control, 0)
 			return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
 		})
-		if err != nil {
-			return nil // closed by Stop
+		if closed != nil {
+			return nil //nolint:nilerr // Stop has closed it
 		}
 		if failed != nil {
 			return fmt.Errorf("receive captured frame: %v", failed)

@@ -112,10 +112,13 @@ func TestThreadsComeHome(t *testing.T) {
 	for i := range 50 {
 		go func() {
 			var name string
-			l.Hosts()[i%6].Do(func() (err error) {
+			err := l.Hosts()[i%6].Do(func() (err error) {
 				name, err = os.Readlink("/proc/thread-self/ns/net")
 				return err
 			})
+			if err != nil {
+				name = err.Error()
+			}
 			inside <- name
 		}()
 	}

@@ -72,7 +72,7 @@ func (w *WebServer) Start() error {
 	server := &http.Server{Handler: http.HandlerFunc(w.serve)}
 	server.SetKeepAlivesEnabled(false)
 	w.server = server
-	go server.Serve(listener) // its error is that of Stop's Close
+	go func() { _ = server.Serve(listener) }() // its error is that of Stop's Close
 	return nil
 }
 
