@@ -32,7 +32,7 @@ build/bascule build/lab: build/%: FORCE
 	CGO_ENABLED=0 $(GO) build $(BUILDFLAGS) -o $@ ./cmd/$*
 
 demo: build/bascule build/lab ## the tutorial's network, a director lost, a web server lost: under 2 minutes
-	testdata/vm/exec build/lab demo --bascule build/bascule
+	testdata/vm/exec -t 300 build/lab demo --bascule build/bascule
 
 deb: $(DEB) ## build/bascule_VERSION_ARCH.deb
 
