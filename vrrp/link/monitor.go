@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,15 +131,7 @@ func parseHint(m syscall.NetlinkMessage) (hint, bool) {
 			return hint{}, false
 		}
 		h := hint{index: int(nl.DeserializeIfInfomsg(m.Data).Index)}
-		attrs, err := nl.ParseRouteAttr(m.Data[unix.SizeofIfInfomsg:])
-		if err != nil {
-			return h, true
-		}
-		for _, a := range attrs {
-			if a.Attr.Type == unix.IFLA_IFNAME {
-				h.name = unix.ByteSliceToString(a.Value)
-			}
-		}
+		h.name = interfaceName(m.Data[unix.SizeofIfInfomsg:])
 		return h, true
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		if len(m.Data) < unix.SizeofIfAddrmsg {
@@ -147,4 +140,21 @@ func parseHint(m syscall.NetlinkMessage) (hint, bool) {
 		return hint{index: int(nl.DeserializeIfAddrmsg(m.Data).Index)}, true
 	}
 	return hint{}, false
+}
+
+// interfaceName finds IFLA_IFNAME among attributes, empty if it is not there
+// or the message is cut short. (The library's parser trusts the lengths.)
+func interfaceName(attrs []byte) string {
+	for len(attrs) >= unix.SizeofRtAttr {
+		length := int(binary.NativeEndian.Uint16(attrs))
+		if length < unix.SizeofRtAttr || length > len(attrs) {
+			return ""
+		}
+		if binary.NativeEndian.Uint16(attrs[2:]) == unix.IFLA_IFNAME {
+			return unix.ByteSliceToString(attrs[unix.SizeofRtAttr:length])
+		}
+		aligned := (length + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1)
+		attrs = attrs[min(aligned, len(attrs)):]
+	}
+	return ""
 }
