@@ -23,8 +23,8 @@ type Announce struct {
 	Addresses []netip.Prefix
 }
 
-// Transition reports that a group changed its state, or that it stayed in
-// Initialize for another reason.
+// Transition reports that a group changed its state, that it stayed in
+// Initialize for another reason, or that it goes on under another name.
 type Transition struct {
 	Group    string
 	From, To State
@@ -36,7 +36,7 @@ type Transition struct {
 // router and that changes no state. It is reported when it begins or changes,
 // not with every packet.
 type Notice struct {
-	Group  string
+	Group  string // empty, like Router, if it is about none that is configured
 	Router string
 	Kind   NoticeKind
 	Detail string
@@ -53,6 +53,7 @@ const (
 	NoticeDuplicateSource                    // a packet with our own source address came in
 	NoticeDropped                            // packets are being dropped, with the reason
 	NoticePeerLower                          // another director of lower priority is active too
+	NoticeStranger                           // an advertisement for a virtual router that is not configured
 	noticeKinds                              // how many there are
 )
 
@@ -71,6 +72,8 @@ func (k NoticeKind) String() string {
 		return "advertisements dropped"
 	case NoticePeerLower:
 		return "second active router of lower priority"
+	case NoticeStranger:
+		return "unknown virtual router"
 	}
 	return "invalid notice"
 }

@@ -46,7 +46,10 @@ type RouterConfig struct {
 // active one of lower priority (Preempt_Mode, RFC 9568 section 6.1).
 type Preempt struct {
 	Enabled bool
-	Delay   time.Duration // how long a lower-priority active must have been heard first; 0: at once
+	// Delay is how long a lower-priority active router must have been heard
+	// before it is no longer listened to; 0: from the start. The take-over
+	// comes when the Active_Down_Timer then runs out.
+	Delay time.Duration
 }
 
 // GroupConfig is a set of virtual routers that are active on the same

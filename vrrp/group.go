@@ -25,13 +25,14 @@ type group struct {
 	// announced is when the addresses were last announced because another
 	// director had claimed them.
 	announced time.Time
-	// changed says that Status or Wanted would differ from before.
-	changed bool
+	// moved says that Wanted would differ from before, changed that Status
+	// would.
+	moved, changed bool
 }
 
 // newGroup returns a group in Initialize whose interfaces are not yet known.
 func newGroup(now time.Time, cfg GroupConfig) *group {
-	g := &group{cfg: cfg, since: now, reason: "starting", changed: true}
+	g := &group{cfg: cfg, since: now, reason: "starting", moved: true, changed: true}
 	for _, rc := range cfg.Routers {
 		g.routers = append(g.routers, newRouter(rc, cfg.AdvertisementInterval))
 	}
@@ -182,19 +183,30 @@ func (g *group) cause() *router {
 	return cause
 }
 
-// becomeInitialize gives everything up. An active group says so with priority
-// 0 wherever it has advertised and still can (section 6.4.3).
+// becomeInitialize gives everything up.
 func (g *group) becomeInitialize(now time.Time, reason string) []Action {
-	var out []Action
+	out := make([]Action, 0, len(g.routers)+1)
+	for _, a := range g.farewell() {
+		out = append(out, a)
+	}
 	for _, r := range g.routers {
-		if g.state == Active && r.fault == NoFault && !r.deadline.IsZero() {
-			out = append(out, r.advertisement(0, g.cfg.AdvertisementInterval))
-		}
 		r.deadline = time.Time{}
 		r.peer = peer{}
 		r.notices.forget()
 	}
 	return append(out, g.enter(now, Initialize, reason))
+}
+
+// farewell returns the priority 0 of every member that was advertising and
+// still can (section 6.4.3).
+func (g *group) farewell() []Send {
+	var out []Send
+	for _, r := range g.routers {
+		if g.state == Active && r.fault == NoFault && !r.deadline.IsZero() {
+			out = append(out, r.advertisement(0, g.cfg.AdvertisementInterval))
+		}
+	}
+	return out
 }
 
 // becomeBackup listens: to the active router that made it yield, or for one.
@@ -228,7 +240,7 @@ func (g *group) becomeActive(now time.Time, reason string) []Action {
 func (g *group) enter(now time.Time, to State, reason string) Action {
 	from := g.state
 	if from != to {
-		g.since = now
+		g.since, g.moved = now, true
 	}
 	g.state, g.reason, g.changed = to, reason, true
 	return Transition{Group: g.cfg.Name, From: from, To: to, Priority: g.cfg.Priority, Reason: reason}
@@ -255,11 +267,12 @@ func (r *router) announce() []Action {
 
 // takeOver makes one member active: it advertises at once, and forgets the
 // interval that it learned of the one before.
-func (r *router) takeOver(now time.Time, cfg GroupConfig) Action {
+func (r *router) takeOver(now time.Time, cfg GroupConfig) Send {
 	r.deadline = now.Add(cfg.AdvertisementInterval)
 	r.activeInterval = cfg.AdvertisementInterval
 	r.counters.BecameActive++
 	r.peer = peer{}
+	r.rival = rival{}
 	r.notices.forget()
 	return r.advertisement(cfg.Priority, cfg.AdvertisementInterval)
 }

@@ -1,6 +1,8 @@
 package vrrp
 
 import (
+	"fmt"
+	"net/netip"
 	"time"
 )
 
@@ -12,7 +14,9 @@ type Host struct {
 	links   map[linkKey]LinkState
 	dropped Drops
 	stopped bool
-	changed bool
+
+	moved, changed bool // as in group
+	strangers      map[RouterKey]struct{}
 }
 
 // member is a router and the group it belongs to.
@@ -31,7 +35,7 @@ type linkKey struct {
 // first LinkState of their interfaces. The configuration must be valid: keys
 // and names unique, values within their bounds.
 func NewHost(now time.Time, groups []GroupConfig) *Host {
-	h := &Host{links: make(map[linkKey]LinkState)}
+	h := &Host{links: make(map[linkKey]LinkState), strangers: make(map[RouterKey]struct{})}
 	h.reconfigure(now, groups)
 	return h
 }
@@ -79,10 +83,6 @@ func (h *Host) each(f func(*group) []Action) []Action {
 // receive reads a packet and gives it to its virtual router (RFC 9568
 // section 7.1).
 func (h *Host) receive(now time.Time, ev Received) []Action {
-	family := IPv4
-	if ev.Source.Is6() {
-		family = IPv6
-	}
 	var drop DropReason
 	p := packet{Received: ev}
 	if ev.TTL != requiredTTL {
@@ -92,7 +92,7 @@ func (h *Host) receive(now time.Time, ev Received) []Action {
 	}
 	// The VRID is looked at before the message is trusted only to name the
 	// router whose counter rises.
-	key := RouterKey{Interface: ev.Interface, Family: family}
+	key := RouterKey{Interface: ev.Interface, Family: familyOf(ev.Source)}
 	if len(ev.Payload) > 1 {
 		key.VRID = ev.Payload[1]
 	}
@@ -102,12 +102,34 @@ func (h *Host) receive(now time.Time, ev Received) []Action {
 			drop = DropVRID
 		}
 		h.dropped[drop]++
-		return nil
+		return h.stranger(key, ev, drop)
 	}
 	if drop != NotDropped {
 		return m.group.drop(now, m.router, ev, drop)
 	}
 	return m.group.receive(now, m.router, p)
+}
+
+// stranger tells of virtual routers that are not configured here, of each
+// once: they may be another cluster's, or a VRID that was mistyped on one of
+// the directors.
+func (h *Host) stranger(key RouterKey, ev Received, drop DropReason) []Action {
+	if _, known := h.strangers[key]; known || drop != DropVRID {
+		return nil
+	}
+	h.strangers[key] = struct{}{}
+	return []Action{Notice{
+		Kind:   NoticeStranger,
+		Detail: fmt.Sprintf("vrid %d on %s, advertised by %v", key.VRID, key.Interface, ev.Source),
+	}}
+}
+
+// familyOf returns the family of an address.
+func familyOf(a netip.Addr) Family {
+	if a.Is6() {
+		return IPv6
+	}
+	return IPv4
 }
 
 // linkState remembers the state of an interface and tells the groups on it.

@@ -113,7 +113,7 @@ func (l *lan) handle(n *node, ev Event) {
 			l.transmit(n, s)
 		}
 	}
-	if n.host.Changed() {
+	if wanted, _ := n.host.Changed(); wanted {
 		l.traceWanted(n)
 	}
 }

@@ -2,7 +2,9 @@ package vrrp
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -185,7 +187,15 @@ func (p *prober) handle(ev Event) {
 	for _, g := range p.before.status.Groups {
 		states[g.Name] = g.State
 	}
-	for _, a := range actions {
+	// Groups that leave do so before others take their names.
+	leave := slices.IndexFunc(actions, func(a Action) bool {
+		t, ok := a.(Transition)
+		return ok && t.Reason != "removed from the configuration"
+	})
+	for i, a := range actions {
+		if i == leave {
+			followRenames(states, actions)
+		}
 		switch a := a.(type) {
 		case Send:
 			p.checkSend(a, after)
@@ -199,6 +209,9 @@ func (p *prober) handle(ev Event) {
 				}
 			}
 		case Transition:
+			if strings.HasPrefix(a.Reason, renamed) {
+				continue
+			}
 			if a.From != states[a.Group] || a.From == a.To && a.To != Initialize || a.Reason == "" {
 				p.t.Fatalf("%T: group %s was %v: %s", ev, a.Group, states[a.Group], describe(a))
 			}
@@ -210,10 +223,27 @@ func (p *prober) handle(ev Event) {
 			p.t.Fatalf("%T: group %s is %v, its transitions ended in %v", ev, g.Name, g.State, states[g.Name])
 		}
 	}
-	if !p.host.Changed() && differ(p.before, after) != "" {
+	wanted, status := p.host.Changed()
+	if !wanted && !reflect.DeepEqual(p.before.wanted, after.wanted) || !status && !wanted && differ(p.before, after) != "" {
 		p.t.Fatalf("%T: changed without saying so (-before +after):\n%s", ev, differ(p.before, after))
 	}
 	p.before = after
+}
+
+// renamed begins the reason of a transition that only changes a name.
+const renamed = "renamed from "
+
+// followRenames moves the states of groups to the names that they have after
+// the actions.
+func followRenames(states map[string]State, actions []Action) {
+	now := make(map[string]State)
+	for _, a := range actions {
+		if t, ok := a.(Transition); ok && strings.HasPrefix(t.Reason, renamed) {
+			now[t.Group] = t.To
+			delete(states, strings.TrimPrefix(t.Reason, renamed))
+		}
+	}
+	maps.Copy(states, now)
 }
 
 // checkSend examines one advertisement: only an active group sends, and

@@ -5,6 +5,10 @@ import (
 	"time"
 )
 
+// assertShare is how many answers there are at most in an interval to active
+// routers that must yield.
+const assertShare = 20
+
 // packet is a received advertisement that was read without a fault.
 type packet struct {
 	Received
@@ -110,16 +114,18 @@ func (g *group) preempts(now time.Time) bool {
 // receiveActive is the reception of an advertisement in RFC 9568 section
 // 6.4.3.
 func (g *group) receiveActive(now time.Time, r *router, p packet) []Action {
+	tie := g.tie(now, r, p)
 	switch {
 	case p.adv.Priority == 0:
 		r.deadline = now.Add(g.cfg.AdvertisementInterval)
 		return []Action{r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval)}
-	case p.adv.Priority > g.cfg.Priority,
-		p.adv.Priority == g.cfg.Priority && r.source.Less(p.Source):
+	case p.adv.Priority > g.cfg.Priority, tie == lost:
 		r.activeInterval = learnInterval(p.adv.Interval, g.cfg.AdvertisementInterval)
 		out := g.becomeBackup(now, fmt.Sprintf("%v is active with priority %d", p.Source, p.adv.Priority))
 		r.heard(now, p, heardActive)
 		return out
+	case tie == undecided:
+		return nil
 	}
 	return g.assert(now, r, p)
 }
@@ -128,7 +134,13 @@ func (g *group) receiveActive(now time.Time, r *router, p packet) []Action {
 // corrects what its announcements did to the neighbours' caches and to the
 // switches.
 func (g *group) assert(now time.Time, r *router, p packet) []Action {
-	out := []Action{r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval)}
+	var out []Action
+	// Bounded, lest two directors that both insist answer each other without
+	// end, or somebody has us multiply what he sends.
+	if now.Sub(r.asserted) >= g.cfg.AdvertisementInterval/assertShare {
+		r.asserted = now
+		out = append(out, r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval))
+	}
 	out = append(out, g.once(now, r, NoticePeerLower, "%v is active too, with priority %d", p.Source, p.adv.Priority)...)
 	if now.Sub(g.announced) < g.cfg.AdvertisementInterval {
 		return out

@@ -1,80 +1,104 @@
 package vrrp
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
 )
 
-// reconfigure replaces the configuration. Groups are matched by name, their
-// members by RouterKey; what stays keeps its state and its timers. Actions of
-// groups that leave come last, so that a router that moved to another group
-// does not resign.
+// reconfigure replaces the configuration. Groups are matched with those that
+// they continue, their members by RouterKey; what stays keeps its state and
+// its timers. A group of which no member stays resigns.
 func (h *Host) reconfigure(now time.Time, configs []GroupConfig) []Action {
-	old := make(map[string]*group, len(h.groups))
-	for _, g := range h.groups {
-		old[g.cfg.Name] = g
-	}
 	var out []Action
-	var removed []*router
-	groups := make([]*group, 0, len(configs))
-	for _, cfg := range configs {
-		g, ok := old[cfg.Name]
-		if !ok {
+	continued := h.continued(configs)
+	for _, g := range h.groups {
+		if !slices.Contains(continued, g) {
+			out = append(out, g.leave(now, stayActive(continued, configs))...)
+		}
+	}
+	h.groups = make([]*group, 0, len(configs))
+	for i, cfg := range configs {
+		g := continued[i]
+		if g == nil {
 			g = newGroup(now, cfg)
 			g.stopped = h.stopped
 			h.applyLinks(g)
 			out = append(out, g.interfaceChanged(now)...)
 		} else {
-			delete(old, cfg.Name)
-			actions, gone := g.reconfigure(now, cfg, h.applyLinks)
-			out = append(out, actions...)
-			removed = append(removed, gone...)
+			out = append(out, g.reconfigure(now, cfg, h.applyLinks)...)
 		}
-		groups = append(groups, g)
+		h.groups = append(h.groups, g)
 	}
-	leaving := h.groups
-	h.groups = groups
 	h.index()
-	for _, g := range leaving {
-		if old[g.cfg.Name] == g {
-			removed = append(removed, g.activeRouters()...)
-			out = append(out, g.enter(now, Initialize, "removed from the configuration"))
-		}
-	}
-	h.changed = true
-	return append(out, h.resign(removed)...)
-}
-
-// resign returns priority 0 for routers that were active and no longer are
-// configured, or have moved to a group that is not active.
-func (h *Host) resign(removed []*router) []Action {
-	var out []Action
-	for _, r := range removed {
-		if m, stays := h.members[r.cfg.RouterKey]; !stays || m.group.state != Active {
-			out = append(out, r.advertisement(0, r.activeInterval))
-		}
-	}
+	h.moved, h.changed = true, true
 	return out
 }
 
-// activeRouters returns the members that owe the LAN a priority 0 when they
-// leave.
-func (g *group) activeRouters() []*router {
-	if g.state != Active {
-		return nil
+// stayActive returns the virtual routers that active groups will have.
+func stayActive(continued []*group, configs []GroupConfig) map[RouterKey]bool {
+	keys := make(map[RouterKey]bool)
+	for i, g := range continued {
+		if g != nil && g.state == Active {
+			for _, rc := range configs[i].Routers {
+				keys[rc.RouterKey] = true
+			}
+		}
 	}
-	return slices.DeleteFunc(slices.Clone(g.routers), func(r *router) bool { return r.fault != NoFault })
+	return keys
 }
 
-// index maps the keys of all routers to them.
+// continued returns for each configuration the group that it continues, nil
+// if it is new: one that has a member in common with it, of the same name if
+// there is one, so that a group can be renamed.
+func (h *Host) continued(configs []GroupConfig) []*group {
+	found := make([]*group, len(configs))
+	claim := func(accept func(*group, GroupConfig) bool) {
+		for i, cfg := range configs {
+			for _, g := range h.groups {
+				if found[i] == nil && !slices.Contains(found, g) && g.shares(cfg) && accept(g, cfg) {
+					found[i] = g
+				}
+			}
+		}
+	}
+	claim(func(g *group, cfg GroupConfig) bool { return g.cfg.Name == cfg.Name })
+	claim(func(*group, GroupConfig) bool { return true })
+	return found
+}
+
+// shares reports whether a member of the group is in a configuration.
+func (g *group) shares(cfg GroupConfig) bool {
+	return slices.ContainsFunc(g.routers, func(r *router) bool {
+		return slices.ContainsFunc(cfg.Routers, func(rc RouterConfig) bool { return rc.RouterKey == r.cfg.RouterKey })
+	})
+}
+
+// leave ends a group that is no longer configured. If it was active it
+// resigns, except from what another active group takes over.
+func (g *group) leave(now time.Time, takenOver map[RouterKey]bool) []Action {
+	var out []Action
+	for _, a := range g.farewell() {
+		if !takenOver[RouterKey{a.Interface, familyOf(a.Source), a.Advertisement.VRID}] {
+			out = append(out, a)
+		}
+	}
+	return append(out, g.enter(now, Initialize, "removed from the configuration"))
+}
+
+// index maps the keys of all routers to them, and forgets the interfaces that
+// none of them uses: nobody watches those any more.
 func (h *Host) index() {
 	h.members = make(map[RouterKey]member)
+	used := make(map[linkKey]bool)
 	for _, g := range h.groups {
 		for _, r := range g.routers {
 			h.members[r.cfg.RouterKey] = member{g, r}
+			used[linkKey{r.cfg.Interface, r.cfg.Family}] = true
 		}
 	}
+	maps.DeleteFunc(h.links, func(key linkKey, _ LinkState) bool { return !used[key] })
 }
 
 // applyLinks gives a group what is known of its interfaces.
@@ -84,20 +108,22 @@ func (h *Host) applyLinks(g *group) {
 	}
 }
 
-// reconfigure takes over a configuration of the same name. It returns the
-// members that left an active group besides what is to be done.
-func (g *group) reconfigure(now time.Time, cfg GroupConfig, applyLinks func(*group)) (out []Action, removed []*router) {
+// reconfigure takes over a configuration that continues this group.
+func (g *group) reconfigure(now time.Time, cfg GroupConfig, applyLinks func(*group)) []Action {
 	before := g.cfg
 	g.cfg = cfg
-	g.changed = true
-	out, removed = g.replaceRouters(cfg.Routers)
+	var out []Action
+	if before.Name != cfg.Name && g.state != Initialize {
+		out = append(out, g.enter(now, g.state, "renamed from "+before.Name))
+	}
+	out = append(out, g.replaceRouters(cfg.Routers)...)
 	applyLinks(g)
 	// A group with a fault is about to end: it must not take over before.
 	_, faulty := g.interfaces()
 	if !faulty && (before.Priority != cfg.Priority || before.AdvertisementInterval != cfg.AdvertisementInterval) {
 		out = append(out, g.restartTimers(now)...)
 	}
-	return append(out, g.interfaceChanged(now)...), removed
+	return append(out, g.interfaceChanged(now)...)
 }
 
 // restartTimers applies a new priority or interval to what is running.
@@ -124,10 +150,11 @@ func (g *group) restartTimers(now time.Time) []Action {
 }
 
 // replaceRouters makes the members those of the configuration. New members
-// are brought in by interfaceChanged.
-func (g *group) replaceRouters(configs []RouterConfig) (out []Action, removed []*router) {
+// are brought in by interfaceChanged. Members that leave say nothing: a
+// priority 0 would tell directors that have not been reloaded yet that the
+// whole group is up for take-over.
+func (g *group) replaceRouters(configs []RouterConfig) (out []Action) {
 	old := g.routers
-	active := g.activeRouters()
 	g.routers = nil
 	for _, cfg := range configs {
 		i := slices.IndexFunc(old, func(r *router) bool { return r.cfg.RouterKey == cfg.RouterKey })
@@ -143,8 +170,7 @@ func (g *group) replaceRouters(configs []RouterConfig) (out []Action, removed []
 			out = append(out, Announce{Interface: cfg.Interface, Addresses: added})
 		}
 	}
-	removed = slices.DeleteFunc(active, func(r *router) bool { return slices.Contains(g.routers, r) })
-	return out, removed
+	return out
 }
 
 // addedAddresses returns what the new configuration has and the old had not.

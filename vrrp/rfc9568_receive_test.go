@@ -97,7 +97,7 @@ func dropsIn(t *testing.T, tt invalid, state State) {
 	b.inState(state)
 	b.wait(second / 2)
 	before := b.host.Deadline()
-	b.same(without(b.handle(tt.packet), "notice web/public"))
+	b.same(without(b.handle(tt.packet), "notice "))
 	b.inState(state)
 	if after := b.host.Deadline(); !after.Equal(before) {
 		t.Errorf("deadline moved from %v to %v", before, after)

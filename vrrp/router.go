@@ -36,6 +36,8 @@ type router struct {
 	// activeInterval is Active_Adver_Interval: our own, or learned.
 	activeInterval time.Duration
 	peer           peer
+	rival          rival
+	asserted       time.Time // when an active router that must yield was last answered
 	notices        noticer
 	counters       Counters
 }
@@ -76,7 +78,7 @@ func (r *router) configure(cfg RouterConfig) {
 }
 
 // advertisement returns the Send of this router with the given priority.
-func (r *router) advertisement(priority uint8, interval time.Duration) Action {
+func (r *router) advertisement(priority uint8, interval time.Duration) Send {
 	r.counters.Sent++
 	if priority == 0 {
 		r.counters.SentPriorityZero++

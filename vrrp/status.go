@@ -50,16 +50,16 @@ type RouterStatus struct {
 	Counters       Counters
 }
 
-// Changed reports whether Status (its counters apart) or Wanted may differ
-// from what they were when Changed was last called.
-func (h *Host) Changed() bool {
-	changed := h.changed
-	h.changed = false
+// Changed reports whether Wanted, and whether Status (its counters apart),
+// may differ from what they were when Changed was last called.
+func (h *Host) Changed() (wanted, status bool) {
+	wanted, status = h.moved, h.changed
+	h.moved, h.changed = false, false
 	for _, g := range h.groups {
-		changed = changed || g.changed
-		g.changed = false
+		wanted, status = wanted || g.moved, status || g.changed
+		g.moved, g.changed = false, false
 	}
-	return changed
+	return wanted, status
 }
 
 // Status returns a copy of the whole state, in the order of the

@@ -97,32 +97,33 @@ func TestChanged(t *testing.T) {
 	ttl := steady
 	ttl.TTL = 1
 	steps := []struct {
-		name string
-		do   func()
-		want bool
+		name   string
+		do     func()
+		wanted bool
+		status bool
 	}{
-		{"new", func() {}, true},
-		{"asked again", func() {}, false},
-		{"another interface", func() { b.up("unrelated") }, false},
-		{"started", func() { b.up("pub") }, true},
-		{"first heard", func() { b.handle(steady) }, true},
-		{"heard again", func() { b.wait(second); b.handle(steady) }, false},
-		{"dropped", func() { b.handle(ttl) }, false},
-		{"another router", func() { b.handle(advert(publicRouter(), smallerSource, 150)) }, true},
-		{"another priority", func() { b.handle(advert(publicRouter(), greaterSource, 151)) }, true},
-		{"another interval", func() { b.handle(advert(publicRouter(), greaterSource, 151, every(2*second))) }, true},
-		{"resigned", func() { b.handle(advert(publicRouter(), greaterSource, 0, every(2*second))) }, true},
-		{"early expiry", func() { b.handle(Expiry{}) }, false},
-		{"took over", func() { b.expire() }, true},
-		{"advertised", func() { b.expire() }, false},
-		{"reloaded", func() { b.reload(groupOf(100, publicRouter())) }, true},
-		{"shut down", func() { b.handle(Shutdown{}) }, true},
-		{"shut down again", func() { b.wait(time.Second); b.handle(Shutdown{}) }, false},
+		{"new", func() {}, true, true},
+		{"asked again", func() {}, false, false},
+		{"another interface", func() { b.up("unrelated") }, false, false},
+		{"started", func() { b.up("pub") }, true, true},
+		{"first heard", func() { b.handle(steady) }, false, true},
+		{"heard again", func() { b.wait(second); b.handle(steady) }, false, false},
+		{"dropped", func() { b.handle(ttl) }, false, false},
+		{"another router", func() { b.handle(advert(publicRouter(), smallerSource, 150)) }, false, true},
+		{"another priority", func() { b.handle(advert(publicRouter(), greaterSource, 151)) }, false, true},
+		{"another interval", func() { b.handle(advert(publicRouter(), greaterSource, 151, every(2*second))) }, false, true},
+		{"resigned", func() { b.handle(advert(publicRouter(), greaterSource, 0, every(2*second))) }, false, true},
+		{"early expiry", func() { b.handle(Expiry{}) }, false, false},
+		{"took over", func() { b.expire() }, true, true},
+		{"advertised", func() { b.expire() }, false, false},
+		{"reloaded", func() { b.reload(groupOf(100, publicRouter())) }, true, true},
+		{"shut down", func() { b.handle(Shutdown{}) }, true, true},
+		{"shut down again", func() { b.wait(time.Second); b.handle(Shutdown{}) }, false, false},
 	}
 	for _, step := range steps {
 		step.do()
-		if got := b.host.Changed(); got != step.want {
-			t.Errorf("%s: changed %v, want %v", step.name, got, step.want)
+		if wanted, status := b.host.Changed(); wanted != step.wanted || status != step.status {
+			t.Errorf("%s: changed wanted %v and status %v, want %v and %v", step.name, wanted, status, step.wanted, step.status)
 		}
 	}
 }

@@ -17,9 +17,13 @@ import (
 // looked at before an expired timer is acted on.
 const queueLen = 1024
 
-// statusPause is how old the counters in a Status may be while nothing else
-// changes.
-const statusPause = time.Second
+// A Status is renewed at once when a group moves, after freshPause when
+// something else has changed, which a hostile segment can cause with every
+// packet, and after statusPause for the sake of the counters.
+const (
+	freshPause  = 50 * time.Millisecond
+	statusPause = time.Second
+)
 
 // ErrStopped is returned by requests to a speaker whose Run has ended.
 var ErrStopped = errors.New("the speaker has stopped")
@@ -30,7 +34,7 @@ type Network interface {
 	// Send transmits an advertisement.
 	Send(iface string, source, destination netip.Addr, payload []byte) error
 	// Drain hands over the packets that have arrived and were not delivered
-	// yet. It is called when the timer fires, so that a machine that was
+	// yet, a bounded number from each interface. It is called when the timer fires, so that a machine that was
 	// paused hears the others before it takes over.
 	Drain(deliver func(vrrp.Received))
 	// Want replaces the wanted state of the addresses on all interfaces.
@@ -69,12 +73,13 @@ type Speaker struct {
 	// The rest belongs to the loop.
 	leftovers  map[string][]netip.Prefix
 	published  time.Time
+	stale      bool // something has changed since published
 	buf        []byte
 	sendFaults map[string]string // by interface: why the last Send failed
 }
 
-// request is an event on its way to the loop. done, if any, is closed when
-// its actions have been carried out.
+// request is an event on its way to the loop, nil for a mere sign of life.
+// done, if any, is closed when its actions have been carried out.
 type request struct {
 	event vrrp.Event
 	done  chan struct{}
@@ -131,7 +136,7 @@ func (s *Speaker) Shutdown(ctx context.Context) error {
 
 // Ping returns when the loop has looked at its queue: it is alive.
 func (s *Speaker) Ping(ctx context.Context) error {
-	return s.request(ctx, vrrp.Expiry{})
+	return s.request(ctx, nil)
 }
 
 // request gives the loop an event and waits until it has been dealt with.
@@ -185,8 +190,10 @@ func (s *Speaker) arm(timer *time.Timer) {
 
 // handle carries out what follows from one event.
 func (s *Speaker) handle(r request) {
-	now := time.Now()
-	s.act(now, s.host.Handle(now, r.event))
+	if r.event != nil {
+		now := time.Now()
+		s.act(now, s.host.Handle(now, r.event))
+	}
 	if r.done != nil {
 		close(r.done)
 	}
@@ -194,18 +201,19 @@ func (s *Speaker) handle(r request) {
 
 // expire acts on an expired timer after it has heard everything that came in
 // before: after a pause of the machine the timer may fire although the active
-// router was never silent. How much it hears is bounded, so that a flood
+// router was never silent. What is still in the sockets is younger than what
+// is in the queue; it is fetched first all the same, because a reader may put
+// an older packet into the queue until then. Both are bounded, so that a flood
 // cannot hold the timer up.
 func (s *Speaker) expire() {
+	var arrived []vrrp.Received
+	s.network.Drain(func(p vrrp.Received) { arrived = append(arrived, p) })
 	for range len(s.events) {
 		s.handle(<-s.events)
 	}
-	heard := 0
-	s.network.Drain(func(p vrrp.Received) {
-		if heard++; heard <= queueLen {
-			s.handle(request{event: p})
-		}
-	})
+	for _, p := range arrived {
+		s.handle(request{event: p})
+	}
 	s.handle(request{event: vrrp.Expiry{}})
 }
 
@@ -217,9 +225,13 @@ func (s *Speaker) act(now time.Time, actions []vrrp.Action) {
 			s.send(send)
 		}
 	}
-	if s.host.Changed() {
+	wanted, status := s.host.Changed()
+	s.stale = s.stale || status
+	age := now.Sub(s.published)
+	switch {
+	case wanted:
 		s.publish(now)
-	} else if now.Sub(s.published) >= statusPause {
+	case s.stale && age >= freshPause, age >= statusPause:
 		s.snapshot(now)
 	}
 	for _, a := range actions {
@@ -268,9 +280,21 @@ func (s *Speaker) publish(now time.Time) {
 	s.snapshot(now)
 }
 
+// forgetFaults drops the faults of interfaces on which nothing is to be sent
+// any more: nobody would notice that they have passed.
+func (s *Speaker) forgetFaults() {
+	wanted := s.host.Wanted()
+	for iface := range s.sendFaults {
+		if len(wanted[iface].Present) == 0 {
+			delete(s.sendFaults, iface)
+		}
+	}
+}
+
 // snapshot publishes a new Status.
 func (s *Speaker) snapshot(now time.Time) {
-	s.published = now
+	s.published, s.stale = now, false
+	s.forgetFaults()
 	st := &Status{Status: s.host.Status()}
 	for iface, fault := range s.sendFaults {
 		if fault != "" {
