@@ -2,6 +2,8 @@ package config
 
 import (
 	"testing"
+
+	"bascule/vrrp"
 )
 
 // Whatever a file contains: no panic; errors have a place; a configuration
@@ -33,7 +35,7 @@ func FuzzParse(f *testing.F) {
 func checkNode(t *testing.T, node *Node) {
 	t.Helper()
 	for _, g := range node.Groups {
-		if g.Priority == 0 || len(g.Routers) == 0 || g.AdvertisementInterval%minInterval != 0 || g.AdvertisementInterval < minInterval {
+		if g.Priority == 0 || len(g.Routers) == 0 || g.AdvertisementInterval%vrrp.MinInterval != 0 || g.AdvertisementInterval < vrrp.MinInterval {
 			t.Errorf("group %+v", g)
 		}
 		for _, r := range g.Routers {

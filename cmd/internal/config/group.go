@@ -8,19 +8,13 @@ import (
 	"bascule/vrrp"
 )
 
-const (
-	// minInterval and its multiples up to maxInterval are what the field Max
-	// Advertise Interval can hold (RFC 9568 section 5.2.7).
-	minInterval = 10 * time.Millisecond
-	maxInterval = 4095 * minInterval
-	// maxAddresses is what the field IPvX Addr Count can hold (RFC 9568
-	// section 5.2.5).
-	maxAddresses = 255
-	// maxPreemptDelay is more than anybody waits, keepalived's 1000 s included.
-	maxPreemptDelay = time.Hour
+// maxPreemptDelay is more than anybody waits, keepalived's 1000 s included.
+const maxPreemptDelay = time.Hour
 
-	priorityRule = "1 to 254, or 255 for the owner of the addresses"
-)
+// priorityRule leaves out 255, the owner of the addresses: it would have them
+// as its own, and they must not be taken away from its interface when it is
+// not active.
+const priorityRule = "1 to 254"
 
 // group reads one group.
 func (p *problems) group(name string, n *node, nodes []string) group {
@@ -29,7 +23,7 @@ func (p *problems) group(name string, n *node, nodes []string) group {
 	if !ok {
 		return g
 	}
-	g.priority = perNode(s, "priority", priorityRule, nodes, integer(1, vrrp.Owner, priorityRule))
+	g.priority = perNode(s, "priority", priorityRule, nodes, integer(1, vrrp.Owner-1, priorityRule))
 	g.interval = optional(s, "advertisement_interval", time.Second, advertisementInterval)
 	g.preempt = optional(s, "preempt", vrrp.Preempt{Enabled: true}, preempt)
 	p.named(s, "router", func(name string, n *node) {
@@ -44,9 +38,9 @@ func (p *problems) group(name string, n *node, nodes []string) group {
 
 // advertisementInterval reads an interval that an advertisement can carry.
 func advertisementInterval(p *problems, n *node) (time.Duration, bool) {
-	value, ok := duration(minInterval, maxInterval)(p, n)
-	if ok && value%minInterval != 0 {
-		p.add(n.place, "%s is not a multiple of %s: VRRP counts in hundredths of a second", quote(n.scalar.(string)), minInterval)
+	value, ok := duration(vrrp.MinInterval, vrrp.MaxInterval)(p, n)
+	if ok && value%vrrp.MinInterval != 0 {
+		p.add(n.place, "%s is not a multiple of %s: VRRP counts in hundredths of a second", quote(n.scalar.(string)), vrrp.MinInterval)
 		return 0, false
 	}
 	return value, ok
@@ -110,8 +104,8 @@ func checksum(p *problems, n *node) (vrrp.ChecksumForm, bool) {
 // addresses reads the virtual addresses of a router.
 func addresses(p *problems, n *node) ([]address, bool) {
 	elements := p.elements(n, `an array of addresses such as "192.168.56.10/24"`)
-	if len(elements) > maxAddresses {
-		p.add(n.place, "has %d addresses: an advertisement carries at most %d", len(elements), maxAddresses)
+	if len(elements) > vrrp.MaxAddresses {
+		p.add(n.place, "has %d addresses: an advertisement carries at most %d", len(elements), vrrp.MaxAddresses)
 	}
 	var list []address
 	for _, element := range elements {
