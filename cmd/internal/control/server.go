@@ -19,8 +19,7 @@ const (
 	reloadPath = "/reload"
 )
 
-// requestTimeout bounds how long a client may take over its request, and how
-// long the end of the server waits for answers under way.
+// requestTimeout bounds how long a client may take to send its request.
 const requestTimeout = 10 * time.Second
 
 // Service is what the daemon does for the server.

@@ -15,6 +15,9 @@ type Status struct {
 	Groups         []Group         `json:"groups"`
 	VirtualServers []VirtualServer `json:"virtual_servers"`
 	Problems       []string        `json:"problems"` // what needs an administrator, in words
+	// Dropped counts packets that belong to no configured virtual router, by
+	// reason; reasons that did not occur are left out.
+	Dropped map[string]uint64 `json:"dropped"`
 }
 
 // Group is one group of virtual routers.

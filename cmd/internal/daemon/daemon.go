@@ -4,12 +4,12 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"sync/atomic"
-
-	"golang.org/x/sync/errgroup"
+	"time"
 
 	"bascule/checker"
 	"bascule/cmd/internal/config"
@@ -30,7 +30,7 @@ type Options struct {
 }
 
 // daemon is the running parts. Its fields are set before the first task
-// starts; what changes later is atomic or belongs to the main loop.
+// starts; what changes later is atomic or belongs to the reloader.
 type daemon struct {
 	options Options
 	log     *slog.Logger
@@ -41,19 +41,19 @@ type daemon struct {
 	pool     *checker.Pool
 	checks   fanOut
 
-	reloads chan reloadRequest // to the main loop
-	settled chan *config.Node  // to the main loop: the kernel holds this configuration
-	done    chan struct{}      // closed when the main loop no longer takes requests
+	reloads chan reloadRequest // to the reloader
+	settled chan *config.Node  // to the reloader: the kernel holds this configuration
+	done    chan struct{}      // closed when the reloader takes no more requests
 	refused atomic.Pointer[string]
 
-	// The rest belongs to the main loop.
-	work   context.Context // ends with the tasks
+	// The rest belongs to the reloader, once it runs.
 	node   *config.Node
 	record record
 }
 
 // Run runs a director until ctx ends, and then gives everything up in order:
-// priority 0, the addresses, the IPVS services. A value from hangups reloads
+// priority 0, the addresses, the IPVS services. An error says that something
+// may be left behind, or why it ended by itself. A value from hangups reloads
 // the configuration. log must not wait for its reader.
 func Run(ctx context.Context, options Options, hangups <-chan os.Signal, log *slog.Logger) error {
 	node, err := load(options)
@@ -112,31 +112,41 @@ func openIPVS() (director.Kernel, error) {
 	return client, nil
 }
 
-// run starts all tasks, serves until the end, and stops them in order. The
-// tasks outlive ctx, for the ordered stop needs them.
+// run starts all tasks, waits for the end, and stops them in order. The tasks
+// outlive ctx, and one another, for the ordered stop needs them.
 func (d *daemon) run(ctx context.Context, server *control.Server, hangups <-chan os.Signal) error {
 	work, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	tasks, work := errgroup.WithContext(work)
-	tasks.Go(func() error { return d.network.Run(work, d.speaker.Deliver) })
-	tasks.Go(func() error { return d.speaker.Run(work) })
-	tasks.Go(func() error { return d.director.Run(work) })
-	tasks.Go(func() error { return server.Run(work) })
-	tasks.Go(func() error { return d.watchdog(work) })
-
-	d.work = work
+	var tasks tasks
+	failed := tasks.start(
+		func() error { return d.network.Run(work, d.speaker.Deliver) },
+		func() error { return d.speaker.Run(work) },
+		func() error { return d.director.Run(work) },
+		func() error { d.serveControl(work, server); return nil },
+		func() error { d.watchdog(work); return nil },
+	)
+	reloading, stopReloads := context.WithCancel(ctx)
+	defer stopReloads()
 	err := d.startChecks()
 	if err == nil {
 		d.log.Info("bascule started", "version", d.options.Version, "node", d.node.Name,
 			"groups", len(d.node.Groups), "virtual_servers", len(d.node.VirtualServers))
 		go d.whenReady(work)
 		go d.settleRecord(work, d.node)
-		d.serve(ctx, work, hangups)
+		go d.reloader(reloading, work, hangups)
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+			d.log.Error("a part of the daemon has failed, stopping", "error", err.Error())
+		}
+	} else {
+		close(d.done)
 	}
-	close(d.done)
-	d.stop()
+	stopReloads()
+	err = errors.Join(err, d.stop())
 	cancel()
-	return firstError(err, waitBriefly(tasks))
+	tasks.waitBriefly()
+	return err
 }
 
 // startChecks lets the checks of the first configuration run.
@@ -146,33 +156,25 @@ func (d *daemon) startChecks() error {
 	return d.pool.Set(audience.specs())
 }
 
-// serve is the main loop: it takes reloads, one at a time, until ctx ends or
-// a task has failed.
-func (d *daemon) serve(ctx, work context.Context, hangups <-chan os.Signal) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-work.Done():
-			return
-		case <-hangups:
-			// What is wrong is logged and shown in status; nobody waits for it.
-			_, _ = d.reload(ctx)
-		case node := <-d.settled:
-			d.narrowRecord(node)
-		case r := <-d.reloads:
-			changed, err := d.reload(ctx)
-			r.answer <- reloadAnswer{changed, err}
-		}
-	}
-}
+// controlRetry is how long after a failure the control socket is opened anew.
+const controlRetry = time.Second
 
-// firstError returns the first of its arguments that is an error.
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
+// serveControl answers the control socket until ctx ends. A socket that fails
+// is opened anew: nobody's addresses depend on it.
+func (d *daemon) serveControl(ctx context.Context, server *control.Server) {
+	for {
+		err := server.Run(ctx)
+		for err != nil {
+			d.log.Error("control socket failed, opening another", "error", err.Error())
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(controlRetry):
+			}
+			server, err = control.Listen(ctx, d.options.RuntimeDir, service{d})
+		}
+		if ctx.Err() != nil {
+			return
 		}
 	}
-	return nil
 }

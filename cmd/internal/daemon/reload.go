@@ -3,6 +3,9 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"os"
 	"reflect"
 	"time"
 
@@ -17,7 +20,7 @@ const reloadTimeout = 10 * time.Second
 // errStopping answers a reload that comes too late.
 var errStopping = errors.New("the daemon is stopping")
 
-// reloadRequest asks the main loop for a reload.
+// reloadRequest asks the reloader for a reload.
 type reloadRequest struct{ answer chan<- reloadAnswer }
 
 // reloadAnswer is what came of it.
@@ -26,7 +29,7 @@ type reloadAnswer struct {
 	err     error
 }
 
-// requestReload asks the main loop to reload and waits for its answer.
+// requestReload asks the reloader to reload and waits for its answer.
 func (d *daemon) requestReload(ctx context.Context) (changed bool, err error) {
 	answer := make(chan reloadAnswer, 1)
 	select {
@@ -40,15 +43,35 @@ func (d *daemon) requestReload(ctx context.Context) (changed bool, err error) {
 	return a.changed, a.err
 }
 
+// reloader takes reloads, one at a time, until ctx ends. It may wait for a
+// disk; what must be quick does not wait for it. What it starts ends with work.
+func (d *daemon) reloader(ctx, work context.Context, hangups <-chan os.Signal) {
+	defer close(d.done)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-work.Done():
+			return
+		case <-hangups:
+			// What is wrong is logged and shown in status; nobody waits for it.
+			_, _ = d.reload(ctx, work)
+		case node := <-d.settled:
+			d.narrowRecord(node)
+		case r := <-d.reloads:
+			changed, err := d.reload(ctx, work)
+			r.answer <- reloadAnswer{changed, err}
+		}
+	}
+}
+
 // reload reads and checks the whole configuration, and only then applies the
-// difference to the running parts. With an error nothing has changed.
-func (d *daemon) reload(ctx context.Context) (changed bool, err error) {
+// difference to the running parts. What is wrong is shown in status until a
+// reload succeeds.
+func (d *daemon) reload(ctx, work context.Context) (changed bool, err error) {
 	notifyReloading()
 	defer notifyReady()
-	node, err := load(d.options)
-	if err == nil {
-		err = checkSpecs(node)
-	}
+	changed, err = d.replace(ctx, work)
 	if err != nil {
 		text := "the configuration file is not in force: " + err.Error()
 		d.refused.Store(&text)
@@ -56,17 +79,42 @@ func (d *daemon) reload(ctx context.Context) (changed bool, err error) {
 		return false, err
 	}
 	d.refused.Store(nil)
-	if reflect.DeepEqual(node, d.node) {
-		d.log.Info("configuration reloaded", "changed", false)
-		return false, nil
-	}
-	if err := d.apply(ctx, node); err != nil {
-		d.log.Error("reload failed", "error", err.Error())
+	d.log.Info("configuration reloaded", "changed", changed,
+		"groups", len(d.node.Groups), "virtual_servers", len(d.node.VirtualServers))
+	return changed, nil
+}
+
+// replace puts the configuration file into force, if it is valid and differs.
+func (d *daemon) replace(ctx, work context.Context) (changed bool, err error) {
+	node, err := load(d.options)
+	if err != nil {
 		return false, err
 	}
-	d.log.Info("configuration reloaded", "changed", true,
-		"groups", len(node.Groups), "virtual_servers", len(node.VirtualServers))
-	return true, nil
+	if err := errors.Join(checkSpecs(node), checkInterfaces(d.node, node)); err != nil {
+		return false, err
+	}
+	if reflect.DeepEqual(node, d.node) {
+		return false, nil
+	}
+	return true, d.apply(ctx, work, node)
+}
+
+// checkInterfaces makes sure that the interfaces exist that come with a new
+// configuration: a mistyped name would take a group that is running down.
+func checkInterfaces(before, after *config.Node) error {
+	known := newRecord(before).Addresses
+	var errs []error
+	for _, g := range after.Groups {
+		for _, r := range g.Routers {
+			if _, ok := known[r.Interface]; ok {
+				continue
+			}
+			if _, err := net.InterfaceByName(r.Interface); err != nil {
+				errs = append(errs, fmt.Errorf("group.%s.router.%s.interface: %q: no such interface on this machine", g.Name, r.Name, r.Interface))
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // checkSpecs makes sure that every check can be made.
@@ -80,23 +128,24 @@ func checkSpecs(node *config.Node) error {
 	return errors.Join(errs...)
 }
 
-// apply puts a configuration into force that has been found valid. The real
-// servers are configured before their checks, so that no result comes early.
-func (d *daemon) apply(ctx context.Context, node *config.Node) error {
+// apply puts a configuration into force that has been found valid. Services
+// are there before the addresses that lead to them, and real servers before
+// their checks, so that no result comes early.
+func (d *daemon) apply(ctx, work context.Context, node *config.Node) error {
 	d.extendRecord(newRecord(node))
-	d.node = node
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
+	d.director.Configure(serverConfigs(node), nil)
 	if err := d.speaker.Reconfigure(ctx, node.Groups); err != nil {
 		return err
 	}
-	d.director.Configure(serverConfigs(node), nil)
 	audience := newAudience(node)
 	d.checks.audience.Store(&audience)
 	if err := d.pool.Set(audience.specs()); err != nil {
 		return err
 	}
-	go d.settleRecord(d.work, node)
+	d.node = node
+	go d.settleRecord(work, node)
 	return nil
 }
 

@@ -27,10 +27,11 @@ func (s service) Status() control.Status {
 		Groups:         viewGroups(vrrpStatus.Groups),
 		VirtualServers: viewVirtualServers(lvsStatus.VirtualServers),
 		Problems:       problems,
+		Dropped:        viewDrops(vrrpStatus.Dropped),
 	}
 }
 
-// Reload asks the main loop.
+// Reload asks the reloader.
 func (s service) Reload(ctx context.Context) (control.ReloadResult, error) {
 	changed, err := s.d.requestReload(ctx)
 	return control.ReloadResult{Changed: changed}, err

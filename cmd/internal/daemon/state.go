@@ -45,7 +45,7 @@ func (d *daemon) writeRecord(r record) {
 }
 
 // settleRecord waits until the kernel holds what a configuration wants, and
-// nothing older, and then has the main loop narrow the record to it.
+// nothing older, and then has the reloader narrow the record to it.
 func (d *daemon) settleRecord(ctx context.Context, node *config.Node) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()

@@ -3,58 +3,57 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // How long each step of the ordered stop may take; together less than the
 // second after which an administrator looks at the clock.
 const (
-	addressesTimeout = 450 * time.Millisecond
+	addressesTimeout = 400 * time.Millisecond
 	servicesTimeout  = 300 * time.Millisecond
-	tasksTimeout     = 150 * time.Millisecond
 )
 
 // stop gives up everything in the order that hurts least: first the peers are
 // told, then the addresses go, and only when no more connections come are the
-// services removed that they would need.
-func (d *daemon) stop() {
+// services removed that they would need. An error says what may be left.
+func (d *daemon) stop() error {
 	notifyStopping()
 	ctx, cancel := context.WithTimeout(context.Background(), addressesTimeout)
 	defer cancel()
-	err := errors.Join(d.speaker.Shutdown(ctx), d.network.Settle(ctx))
-	if err != nil {
-		d.log.Error("stopping: addresses may be left behind", "error", err.Error())
+	var errs []error
+	if err := errors.Join(d.speaker.Shutdown(ctx), d.network.Settle(ctx)); err != nil {
+		errs = append(errs, fmt.Errorf("addresses may be left behind: %w", err))
 	}
-	closed := make(chan struct{})
-	go func() { defer close(closed); d.pool.Close() }()
-
 	ctx, cancel = context.WithTimeout(context.Background(), servicesTimeout)
 	defer cancel()
-	if e := d.director.Clear(ctx); e != nil {
-		d.log.Error("stopping: IPVS services may be left behind", "error", e.Error())
-		err = errors.Join(err, e)
+	if err := d.director.Clear(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("IPVS services may be left behind: %w", err))
 	}
-	select {
-	case <-closed:
-	case <-ctx.Done():
-	}
-	if err == nil {
-		d.writeRecord(record{})
+	d.closeFiles(ctx, len(errs) == 0)
+	err := errors.Join(errs...)
+	if err != nil {
+		d.log.Error("bascule stopped", "error", err.Error())
+		return err
 	}
 	d.log.Info("bascule stopped")
+	return nil
 }
 
-// waitBriefly waits for the tasks after they were told to end, but not for
-// one that hangs in the kernel.
-func waitBriefly(tasks *errgroup.Group) error {
-	result := make(chan error, 1)
-	go func() { result <- tasks.Wait() }()
+// closeFiles ends the checks and, if nothing is left behind, empties the
+// record. It does not wait for a reload or a disk that hangs.
+func (d *daemon) closeFiles(ctx context.Context, clean bool) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		<-d.done
+		d.pool.Close()
+		if clean {
+			d.writeRecord(record{})
+		}
+	}()
 	select {
-	case err := <-result:
-		return err
-	case <-time.After(tasksTimeout):
-		return nil
+	case <-ended:
+	case <-ctx.Done():
 	}
 }

@@ -53,23 +53,23 @@ func (d *daemon) whenReady(ctx context.Context) {
 
 // watchdog tells systemd, if it asks to be told, that the speaker's loop
 // still turns.
-func (d *daemon) watchdog(ctx context.Context) error {
+func (d *daemon) watchdog(ctx context.Context) {
 	period, err := sd.SdWatchdogEnabled(false)
 	if err != nil || period == 0 {
-		return nil
+		return
 	}
 	tick := time.NewTicker(period / 3)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-tick.C:
 		}
 		if err := d.speaker.Ping(ctx); err == nil {
 			notifySystemd(sd.SdNotifyWatchdog)
 		} else if errors.Is(err, speaker.ErrStopped) {
-			return nil
+			return
 		}
 	}
 }

@@ -44,14 +44,19 @@ func viewRouter(r vrrp.RouterStatus) control.Router {
 
 // viewCounters turns counters into what control shows.
 func viewCounters(c vrrp.Counters) control.Counters {
-	v := control.Counters{
+	return control.Counters{
 		Sent: c.Sent, SentPriorityZero: c.SentPriorityZero,
 		Received: c.Received, ReceivedPriorityZero: c.ReceivedPriorityZero,
-		BecameActive: c.BecameActive, Dropped: make(map[string]uint64),
+		BecameActive: c.BecameActive, Dropped: viewDrops(c.Dropped),
 	}
-	for reason, n := range c.Dropped {
+}
+
+// viewDrops turns the counters that are not zero into what control shows.
+func viewDrops(drops vrrp.Drops) map[string]uint64 {
+	v := make(map[string]uint64)
+	for reason, n := range drops {
 		if n > 0 {
-			v.Dropped[vrrp.DropReason(reason).String()] = n
+			v[vrrp.DropReason(reason).String()] = n
 		}
 	}
 	return v
