@@ -76,11 +76,12 @@ func removeStale(ctx context.Context, path string) error {
 	return nil
 }
 
-// Run answers requests until ctx ends, and removes the socket.
+// Run answers requests until ctx ends, and removes the socket. It is called
+// once; an error says that it ended before ctx did.
 func (s *Server) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = s.http.Close() })
 	defer stop()
-	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	if err := s.http.Serve(s.listener); ctx.Err() == nil {
 		return fmt.Errorf("control socket: %v", err)
 	}
 	return nil
