@@ -25,11 +25,14 @@ const complaintPause = 10 * time.Second
 // One suffices unless the kernel or somebody else changes more than was asked.
 const reconcilePasses = 4
 
-// addressEditor edits the addresses of interfaces, by name.
+// addressEditor edits the addresses of interfaces, by index: a name may mean
+// another interface from one call to the next. Edits of an interface that is
+// missing are unix.ENODEV, and it has no addresses.
 type addressEditor interface {
-	Addresses(iface string) ([]netip.Prefix, error) // in the kernel's order
-	Add(iface string, p netip.Prefix) error         // unix.EEXIST: is there
-	Delete(iface string, p netip.Prefix) error      // unix.EADDRNOTAVAIL: is not there
+	Index(iface string) (int, error)               // unix.ENODEV: there is none
+	AddressesAt(index int) ([]netip.Prefix, error) // in the kernel's order
+	AddAt(index int, p netip.Prefix) error         // unix.EEXIST: is there
+	DeleteAt(index int, p netip.Prefix) error      // unix.EADDRNOTAVAIL: is not there
 }
 
 // addresser makes the addresses of one interface equal to its goal. What it
@@ -50,13 +53,20 @@ type addresser struct {
 	there    atomic.Pointer[addrSet]   // wanted addresses that are on the interface
 	lost     map[netip.Prefix]struct{} // wanted addresses that were there once
 
-	owed       map[netip.Prefix]struct{} // addresses of others, perhaps deleted along with virtual ones
-	vanished   int                       // addresses since the last complaint
-	complained time.Time                 // when the last complaint was logged
+	index  int           // of the interface when it was last there; 0: it is missing
+	owed   debts         // on the interface
+	strays map[int]debts // by index: interfaces that had the name, and may still have the addresses
+
+	vanished   int       // addresses since the last complaint
+	complained time.Time // when the last complaint was logged
 }
 
 // addrSet is a set of addresses that is never changed, only replaced.
 type addrSet map[netip.Prefix]struct{}
+
+// debts are addresses of others that may have been deleted from an interface
+// along with virtual ones.
+type debts map[netip.Prefix]struct{}
 
 // newAddresser returns an addresser for one interface.
 func newAddresser(log *slog.Logger, iface string, kernel addressEditor, g *atomic.Pointer[goal]) *addresser {
@@ -64,7 +74,7 @@ func newAddresser(log *slog.Logger, iface string, kernel addressEditor, g *atomi
 		log: log, iface: iface, kernel: kernel, goal: g,
 		changed: newBell(), touched: newBell(),
 		onChange: func() {}, onRepair: func([]netip.Prefix) {},
-		lost: make(map[netip.Prefix]struct{}), owed: make(map[netip.Prefix]struct{}),
+		lost: make(map[netip.Prefix]struct{}), owed: make(debts), strays: make(map[int]debts),
 	}
 	a.there.Store(&addrSet{})
 	return a
@@ -136,39 +146,103 @@ func (a *addresser) wait(ctx context.Context, pause time.Duration) (newGoal bool
 	}
 }
 
-// reconcile brings the interface to its goal. Former addresses are removed,
-// others are added before any is deleted, so that a change of the prefix
-// length never takes an address away.
+// reconcile brings the interface to its goal, and takes the addresses off
+// those that have lost its name: there, nobody would look for them.
 func (a *addresser) reconcile() error {
-	var failed error
-	for range reconcilePasses {
+	index, err := a.locate()
+	left := a.leaveStrays()
+	switch {
+	case errors.Is(err, unix.ENODEV):
 		g := a.goal.Load()
-		have, err := a.kernel.Addresses(a.iface)
-		if errors.Is(err, unix.ENODEV) {
-			a.see(g, nil, true)
-			clear(a.owed)
-			if len(g.wanted.Present) > 0 {
-				return err
-			}
-			err = nil // where there is no interface, no address is left
+		a.see(g, nil, true)
+		if left != nil {
+			return left
 		}
-		if err != nil {
+		if len(g.wanted.Present) > 0 {
 			return err
 		}
+		a.reach(g)
+		return nil
+	case err != nil:
+		return errors.Join(err, left)
+	}
+	g, err := a.approach(index, a.owed, func(have []netip.Prefix) *goal {
+		g := a.goal.Load()
 		a.see(g, have, false)
+		return g
+	})
+	if err := errors.Join(err, left); err != nil {
+		return err
+	}
+	a.reach(g)
+	return nil
+}
+
+// locate returns the index of the interface. If it had another one before,
+// that one is a stray: a renamed interface keeps its index and its addresses.
+func (a *addresser) locate() (int, error) {
+	index, err := a.kernel.Index(a.iface)
+	missing := errors.Is(err, unix.ENODEV)
+	if err != nil && !missing {
+		return 0, err
+	}
+	if missing {
+		index = 0
+	}
+	if index == a.index {
+		return index, err
+	}
+	if a.index != 0 {
+		a.strays[a.index] = a.owed
+	}
+	a.owed = make(debts)
+	if owed, ok := a.strays[index]; ok { // it has its name back
+		a.owed = owed
+		delete(a.strays, index)
+	}
+	a.index = index
+	return index, err
+}
+
+// leaveStrays removes what is managed from the strays, once. Those that do
+// not exist any more have nothing to remove.
+func (a *addresser) leaveStrays() error {
+	var failed []error
+	for index, owed := range a.strays {
+		_, err := a.approach(index, owed, func([]netip.Prefix) *goal { return a.goal.Load().abandoned() })
+		if err == nil || errors.Is(err, unix.ENODEV) {
+			delete(a.strays, index)
+			continue
+		}
+		failed = append(failed, fmt.Errorf("interface %d, which had this name: %w", index, err))
+	}
+	return errors.Join(failed...)
+}
+
+// approach edits the interface with that index until it is as the goal says
+// that aim returns for what is there, and returns that goal. Former addresses
+// are removed, others are added before any is deleted, so that a change of the
+// prefix length never takes an address away.
+func (a *addresser) approach(index int, owed debts, aim func(have []netip.Prefix) *goal) (*goal, error) {
+	var failed error
+	for range reconcilePasses {
+		have, err := a.kernel.AddressesAt(index)
+		if err != nil {
+			return nil, err
+		}
+		g := aim(have)
 		add, remove := diff(have, g, a.reached(g))
-		add = append(a.collect(g, have), add...)
+		add = append(a.collect(owed, g, have), add...)
 		if len(add)+len(remove) == 0 {
-			a.reach(g)
-			return nil
+			return g, nil
 		}
 		if failed != nil {
-			return failed
+			return nil, failed
 		}
-		a.endanger(g, have, remove)
-		failed = a.edit(add, remove)
+		owed.endanger(g, have, remove)
+		failed = a.edit(index, add, remove)
 	}
-	return errors.New("the addresses differ from what is wanted however often they are set; another program seems to manage them too")
+	return nil, errors.New("the addresses differ from what is wanted however often they are set; another program seems to manage them too")
 }
 
 // see publishes which wanted addresses are there, remembers which ones have
@@ -222,15 +296,15 @@ func (a *addresser) reach(g *goal) {
 }
 
 // edit adds and removes. What fails does not keep the rest from being tried.
-func (a *addresser) edit(add, remove []netip.Prefix) error {
+func (a *addresser) edit(index int, add, remove []netip.Prefix) error {
 	var failed []error
 	for _, p := range add {
-		if err := a.kernel.Add(a.iface, p); err != nil && !errors.Is(err, unix.EEXIST) {
+		if err := a.kernel.AddAt(index, p); err != nil && !errors.Is(err, unix.EEXIST) {
 			failed = append(failed, fmt.Errorf("add %s: %w", p, err))
 		}
 	}
 	for _, p := range remove {
-		if err := a.kernel.Delete(a.iface, p); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
+		if err := a.kernel.DeleteAt(index, p); err != nil && !errors.Is(err, unix.EADDRNOTAVAIL) {
 			failed = append(failed, fmt.Errorf("delete %s: %w", p, err))
 		}
 	}
@@ -240,28 +314,28 @@ func (a *addresser) edit(add, remove []netip.Prefix) error {
 // endanger remembers the addresses of others that the kernel may delete along
 // with virtual ones, because they are secondary to them (it does so unless
 // net.ipv4.conf.*.promote_secondaries is set).
-func (a *addresser) endanger(g *goal, have, remove []netip.Prefix) {
+func (owed debts) endanger(g *goal, have, remove []netip.Prefix) {
 	subnets := make(addrSet, len(remove))
 	for _, p := range remove {
 		subnets[p.Masked()] = struct{}{}
 	}
 	for _, p := range have {
 		if _, ok := subnets[p.Masked()]; ok && !g.manages(p) {
-			a.owed[p] = struct{}{}
+			owed[p] = struct{}{}
 		}
 	}
 }
 
 // collect returns the addresses of others that have to be put back, and
 // forgets those that are there.
-func (a *addresser) collect(g *goal, have []netip.Prefix) []netip.Prefix {
+func (a *addresser) collect(owed debts, g *goal, have []netip.Prefix) []netip.Prefix {
 	for _, p := range have {
-		delete(a.owed, p)
+		delete(owed, p)
 	}
 	var out []netip.Prefix
-	for p := range a.owed {
+	for p := range owed {
 		if g.manages(p) {
-			delete(a.owed, p)
+			delete(owed, p)
 			continue
 		}
 		a.log.Warn("the kernel deleted an address along with a virtual one, putting it back", "interface", a.iface, "address", p)

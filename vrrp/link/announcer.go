@@ -2,11 +2,14 @@ package link
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // announcer announces the addresses of one interface once they are there.
@@ -17,8 +20,11 @@ type announcer struct {
 	installed func(netip.Prefix) bool
 	send      func(netip.Addr) error // one gratuitous ARP frame
 
-	look    bell // a request, the goal or the interface changed
-	problem problem
+	look    bell    // a request, the goal or the interface changed
+	problem problem // why announcements fail
+
+	told       bool      // the log knows of the problem
+	complained time.Time // when the last complaint was logged
 
 	mu       sync.Mutex // guards requests, the mailbox
 	requests []request
@@ -92,17 +98,36 @@ func (a *announcer) admit(now time.Time) {
 	}
 }
 
-// fire sends what is due.
+// fire sends what is due. What fails is due again later. IPv6 has no ARP:
+// there is nothing to send, and nothing that could fail.
 func (a *announcer) fire(now time.Time) {
 	may := func(p netip.Prefix) bool { return a.goal.Load().wants(p) && a.installed(p) }
 	for _, p := range a.campaigns.volley(now, may) {
-		if !p.Addr().Is4() || !may(p) {
+		if !may(p) {
 			continue
 		}
-		if err := a.send(p.Addr()); err != nil {
-			a.problem.set(a.log, a.iface, err)
-			continue
+		var err error
+		if p.Addr().Is4() {
+			err = a.send(p.Addr())
 		}
+		a.campaigns.account(now, p, err)
+	}
+	a.tell(now)
+}
+
+// tell shows what fails, until it succeeds or is not announced any more. It
+// logs each failure once, but not each time where frames fail and succeed by
+// turns.
+func (a *announcer) tell(now time.Time) {
+	err := a.campaigns.failure()
+	if err == nil || errors.Is(err, unix.ENODEV) { // the fault of the interface says so already
 		a.problem.clear()
+		a.told = false
+		return
+	}
+	a.problem.show(a.iface, err)
+	if !a.told && now.Sub(a.complained) >= complaintPause {
+		a.log.Error("retrying", "interface", a.iface, "error", err)
+		a.told, a.complained = true, now
 	}
 }

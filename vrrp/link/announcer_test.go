@@ -2,8 +2,10 @@ package link
 
 import (
 	"context"
-	"errors"
+	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	"bascule/vrrp"
 )
@@ -23,6 +26,8 @@ type announcerTest struct {
 	installed map[netip.Prefix]bool
 	frames    []frame
 	fail      error
+	turns     bool // every second frame fails
+	log       strings.Builder
 	started   time.Time
 }
 
@@ -31,7 +36,7 @@ func startAnnouncer(t *testing.T, s Schedule) *announcerTest {
 	x := &announcerTest{installed: map[netip.Prefix]bool{}, started: time.Now()}
 	x.goal.Store(nextGoal(nil, 1, vrrp.Wanted{}, false, false))
 	x.a = &announcer{
-		log: testLog(t), iface: "eth0", goal: &x.goal, look: newBell(),
+		log: slog.New(slog.NewTextHandler(&x.log, nil)), iface: "eth0", goal: &x.goal, look: newBell(),
 		campaigns: campaigns{schedule: s}, pending: map[netip.Prefix]uint64{},
 		installed: func(p netip.Prefix) bool {
 			x.mu.Lock()
@@ -42,6 +47,9 @@ func startAnnouncer(t *testing.T, s Schedule) *announcerTest {
 			x.mu.Lock()
 			defer x.mu.Unlock()
 			x.frames = append(x.frames, frame{time.Since(x.started), netip.PrefixFrom(a, 24)})
+			if x.turns && len(x.frames)%2 == 1 {
+				return fmt.Errorf("frame %d: %w", len(x.frames), unix.ENOBUFS)
+			}
 			return x.fail
 		},
 	}
@@ -68,6 +76,36 @@ func (x *announcerTest) install(p netip.Prefix, there bool) {
 	x.installed[p] = there
 	x.mu.Unlock()
 	x.a.look.ring()
+}
+
+// setFail makes frames fail from now on, or succeed if err is nil.
+func (x *announcerTest) setFail(err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.fail = err
+}
+
+// count waits until nothing moves and returns the number of frames so far.
+func (x *announcerTest) count() int {
+	synctest.Wait()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return len(x.frames)
+}
+
+// logged waits until nothing moves and returns the number of lines logged.
+func (x *announcerTest) logged() int {
+	synctest.Wait()
+	return strings.Count(x.log.String(), "\n")
+}
+
+// expectProblem waits until nothing moves and compares the problem shown.
+func (x *announcerTest) expectProblem(t *testing.T, want string) {
+	t.Helper()
+	synctest.Wait()
+	if got := x.a.problem.get(); got != want {
+		t.Errorf("problem is %q, want %q", got, want)
+	}
 }
 
 // expect compares the frames so far and forgets them.
@@ -145,22 +183,70 @@ func TestAnnouncer(t *testing.T) {
 			time.Sleep(10 * time.Second)
 			x.expect(t, frame{0, p}, frame{ms, p}, frame{1000 * ms, p}, frame{1001 * ms, p}, frame{6000 * ms, p}, frame{6001 * ms, p})
 		}},
-		{"goes on after failures, and shows them", func(t *testing.T, x *announcerTest) {
-			x.fail = errors.New("no room")
+		{"sends again what failed, and shows it", func(t *testing.T, x *announcerTest) {
+			x.setFail(unix.ENOBUFS)
 			x.want(p.String())
 			x.install(p, true)
 			x.a.announce([]netip.Prefix{p})
-			synctest.Wait()
-			if got := x.a.problem.get(); got != "eth0: no room" {
-				t.Errorf("problem is %q", got)
+			x.expectProblem(t, "eth0: no buffer space available")
+			time.Sleep(250 * ms)
+			x.setFail(nil)
+			time.Sleep(10 * time.Second)
+			x.expect(t, frame{0, p}, frame{100 * ms, p}, frame{300 * ms, p}, frame{301 * ms, p}, frame{5300 * ms, p}, frame{5301 * ms, p})
+			x.expectProblem(t, "")
+		}},
+		{"tries for as long as the address is wanted", func(t *testing.T, x *announcerTest) {
+			x.setFail(unix.ENETDOWN)
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			time.Sleep(time.Hour)
+			if tried := x.count(); tried < 700 || tried > 800 {
+				t.Errorf("%d frames in an hour, want one every %s", tried, lastRetry)
 			}
-			x.mu.Lock()
-			x.fail = nil
-			x.mu.Unlock()
+			x.expectProblem(t, "eth0: network is down")
+			if lines := x.logged(); lines != 1 {
+				t.Errorf("%d lines of log for one failure, want 1", lines)
+			}
+			x.want("")
+			x.expectProblem(t, "")
+			before := x.count()
+			time.Sleep(time.Minute)
+			if after := x.count(); after != before {
+				t.Errorf("%d frames for an address that is not wanted", after-before)
+			}
+		}},
+		{"shows nothing of an address that is not there", func(t *testing.T, x *announcerTest) {
+			x.setFail(unix.ENOBUFS)
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			x.expectProblem(t, "eth0: no buffer space available")
+			x.install(p, false)
+			x.expectProblem(t, "")
+		}},
+		{"leaves a missing interface to its fault", func(t *testing.T, x *announcerTest) {
+			x.setFail(unix.ENODEV)
+			x.want(p.String())
+			x.install(p, true)
+			x.a.announce([]netip.Prefix{p})
+			x.expectProblem(t, "")
+			x.setFail(nil)
 			time.Sleep(time.Second)
-			x.expect(t, frame{0, p}, frame{ms, p})
-			if got := x.a.problem.get(); got != "" {
-				t.Errorf("problem is still %q", got)
+			x.expect(t, frame{0, p}, frame{100 * ms, p}, frame{101 * ms, p})
+		}},
+		{"logs little of failure and success by turns", func(t *testing.T, x *announcerTest) {
+			x.want(p.String())
+			x.install(p, true)
+			x.mu.Lock()
+			x.turns = true
+			x.mu.Unlock()
+			for range 20 {
+				x.a.announce([]netip.Prefix{p})
+				time.Sleep(500 * ms)
+			}
+			if lines := x.logged(); lines < 1 || lines > 2 {
+				t.Errorf("%d lines of log for %d frames in 10 s", lines, x.count())
 			}
 		}},
 		{"has no ARP for IPv6", func(t *testing.T, x *announcerTest) {

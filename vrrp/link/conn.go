@@ -26,10 +26,8 @@ const (
 	receiveBuffer    = 1 << 20
 	receiveLen       = 4096 // more than an advertisement of 255 addresses
 	drainMax         = 1024 // packets, so that a flood cannot hold up the caller of Drain
+	refusedMax       = 1024 // packets, so that a flood of what cannot be parsed cannot either
 )
-
-// group4 is the IPv4 multicast group of VRRP (RFC 9568 section 5.1.1.2).
-var group4 = netip.AddrFrom4([4]byte{224, 0, 0, 18})
 
 // conn is the raw socket for advertisements on one interface. Receive belongs
 // to one goroutine; the other methods may be called by any.
@@ -41,7 +39,7 @@ type conn struct {
 	raw   syscall.RawConn
 
 	mu    sync.Mutex      // guards queue; held while the socket is read, never while waiting
-	queue []vrrp.Received // read and not yet handed over by Receive, oldest first
+	queue []vrrp.Received // read and not yet handed over by Receive, oldest first; drainMax at most
 	buf   []byte
 }
 
@@ -55,16 +53,16 @@ func listen(log *slog.Logger, iface string, index int) (*conn, error) {
 		}
 		return failed
 	}}
-	pc, err := lc.ListenPacket(context.Background(), fmt.Sprintf("ip4:%d", protocol), "0.0.0.0")
+	pc, err := lc.ListenPacket(context.Background(), fmt.Sprintf("ip4:%d", vrrp.Protocol), "0.0.0.0")
 	if err != nil {
 		return nil, fmt.Errorf("open a raw socket: %w", err)
 	}
 	// The index is all that the kernel needs, and unlike the name it cannot
 	// mean another interface by now.
-	group := &net.IPAddr{IP: group4.AsSlice()}
-	if err := ipv4.NewPacketConn(pc).JoinGroup(&net.Interface{Index: index}, group); err != nil {
+	group := vrrp.IPv4.MulticastAddress()
+	if err := ipv4.NewPacketConn(pc).JoinGroup(&net.Interface{Index: index}, &net.IPAddr{IP: group.AsSlice()}); err != nil {
 		pc.Close()
-		return nil, fmt.Errorf("join %s: %w", group4, err)
+		return nil, fmt.Errorf("join %s: %w", group, err)
 	}
 	ip := pc.(*net.IPConn)
 	raw, err := ip.SyscallConn()
@@ -127,15 +125,18 @@ func (c *conn) Send(source, destination netip.Addr, payload []byte) error {
 	return nil
 }
 
-// Receive hands over packets until the socket is closed or fails.
+// Receive hands over packets until the socket is closed or fails. It waits
+// only once the socket is empty: the poller tells of packets that arrive, not
+// of those that are there.
 func (c *conn) Receive(deliver func(vrrp.Received)) error {
 	for {
 		var failed error
 		err := c.raw.Read(func(fd uintptr) bool {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.queue, failed = c.read(int(fd), c.queue, 1)
-			return len(c.queue) > 0 || failed != nil
+			var dry bool
+			c.queue, dry, failed = c.read(int(fd), c.queue, 1)
+			return len(c.queue) > 0 || failed != nil || !dry
 		})
 		if err == nil {
 			err = failed
@@ -167,8 +168,11 @@ func (c *conn) handOver(deliver func(vrrp.Received)) {
 }
 
 // Drain hands over the packets that have arrived and were not delivered yet,
-// without waiting, although another goroutine may wait in Receive. Packets
-// that Receive is just handing over may come twice, always in their order.
+// without waiting, although another goroutine may wait in Receive. It hands
+// over in the order of arrival, and so does Receive; between the two there is
+// no order. Packets that Receive is still handing over come by both, and
+// again by each Drain until then. Who handles what Receive has delivered
+// before what Drain hands over hears the packet that arrived last also last.
 func (c *conn) Drain(deliver func(vrrp.Received)) {
 	for _, p := range c.collect() {
 		deliver(p)
@@ -176,44 +180,48 @@ func (c *conn) Drain(deliver func(vrrp.Received)) {
 }
 
 // collect reads what has arrived. If Receive is still handing over an older
-// packet, it hands over the newer ones after it once more: the last that is
-// heard is then the last that was sent.
+// packet, it hands over the newer ones after it once more, so that the older
+// one is not the last that is heard. What such a queue has no room for stays
+// in the socket, whose buffer bounds it.
 func (c *conn) collect() []vrrp.Received {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	underWay := len(c.queue)
 	all := slices.Clone(c.queue)
 	// A socket that has been closed has nothing more to say.
-	_ = c.raw.Control(func(fd uintptr) { all, _ = c.read(int(fd), all, drainMax) })
+	_ = c.raw.Control(func(fd uintptr) { all, _, _ = c.read(int(fd), all, drainMax-underWay) })
 	if underWay > 0 {
 		c.queue = append(c.queue, all[underWay:]...)
 	}
 	return all
 }
 
-// read appends up to limit packets that the socket holds to list. It does not
-// wait; the error is never EAGAIN.
-func (c *conn) read(fd int, list []vrrp.Received, limit int) ([]vrrp.Received, error) {
-	for range limit {
+// read appends up to limit packets that the socket holds to list. Those that
+// cannot be parsed do not count, but have a limit of their own. It does not
+// wait: dry says that the socket holds no more. The error is never EAGAIN.
+func (c *conn) read(fd int, list []vrrp.Received, limit int) (out []vrrp.Received, dry bool, err error) {
+	for kept, refused := 0, 0; kept < limit && refused < refusedMax; {
 		n, _, err := unix.Recvfrom(fd, c.buf, unix.MSG_DONTWAIT|unix.MSG_TRUNC)
 		switch {
 		case err == nil:
 		case errors.Is(err, unix.EAGAIN):
-			return list, nil
+			return list, true, nil
 		case errors.Is(err, unix.EINTR):
 			continue
 		default:
-			return list, os.NewSyscallError("recvfrom", err)
+			return list, false, os.NewSyscallError("recvfrom", err)
 		}
 		p, err := parseIPv4(c.buf[:min(n, len(c.buf))])
 		if err != nil {
 			c.log.Debug("dropped a packet", "interface", c.iface, "error", err)
+			refused++
 			continue
 		}
 		p.Interface, p.Payload = c.iface, slices.Clone(p.Payload)
 		list = append(list, p)
+		kept++
 	}
-	return list, nil
+	return list, false, nil
 }
 
 // Close ends Receive. The kernel leaves the multicast group.

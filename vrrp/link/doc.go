@@ -4,11 +4,13 @@
 //
 // A Network has one port for each interface that the wanted state names. Ports
 // are known by the name of their interface, so that an interface may vanish
-// and come back under another index. Each port has three goroutines, none of
-// which waits for another:
+// and come back under another index. Each port has three goroutines, and a
+// fourth while its socket is open. They wake each other and read what the
+// others publish; only at the end does the observer wait for its reader:
 //
 //   - the observer reads the state of the interface, opens the socket for
 //     advertisements and reports vrrp.LinkState;
+//   - the reader hands over what the socket receives;
 //   - the addresser makes the addresses on the interface equal to what is
 //     wanted, and repairs them when somebody else changes them;
 //   - the announcer sends gratuitous ARP for addresses that are there.

@@ -10,6 +10,7 @@ import (
 	"github.com/mdlayher/ethernet"
 	"github.com/mdlayher/packet"
 	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
 )
 
 // frameTimeout bounds how long one frame may wait for room in the socket.
@@ -36,11 +37,15 @@ type arpSender struct {
 	index  int
 }
 
-// send announces addr from the interface's own hardware address. A loopback
-// interface has nobody to tell; that is no error.
+// send announces addr from the interface's own hardware address. A missing
+// interface is unix.ENODEV; a loopback interface has nobody to tell, which is
+// no error.
 func (s *arpSender) send(addr netip.Addr) error {
 	d, ok := s.device()
-	if !ok || len(d.hardware) != hardwareLen {
+	if !ok {
+		return unix.ENODEV
+	}
+	if len(d.hardware) != hardwareLen {
 		return nil
 	}
 	frame, err := gratuitousARP(d.hardware, addr)

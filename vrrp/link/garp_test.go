@@ -98,7 +98,7 @@ func TestARPSender(t *testing.T) {
 	refuse = nil
 	send(false)
 	there = false
-	send(false)
+	send(true)
 	there, now.hardware = true, nil
 	send(false)
 	if got := opened[len(opened)-1].frames; got != 1 {

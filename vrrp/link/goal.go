@@ -63,6 +63,16 @@ func nextGoal(old *goal, generation uint64, w vrrp.Wanted, closing, swept bool) 
 	return g
 }
 
+// abandoned returns the goal for an interface that g is not about any more:
+// whatever g manages must not be there.
+func (g *goal) abandoned() *goal {
+	out := &goal{generation: g.generation, roles: make(map[netip.Prefix]role, len(g.roles))}
+	for p := range g.roles {
+		out.roles[p] = absent
+	}
+	return out
+}
+
 // wants reports whether p should be on the interface.
 func (g *goal) wants(p netip.Prefix) bool { return g.roles[p] == present }
 

@@ -34,8 +34,8 @@ type address struct {
 }
 
 // kernel is rtnetlink in the network namespace of this process. An interface
-// that does not exist is unix.ENODEV in all methods. The zero value is ready;
-// it may be used by several goroutines.
+// that does not exist is unix.ENODEV, and has no addresses. The zero value is
+// ready; it may be used by several goroutines.
 type kernel struct {
 	mu     sync.Mutex
 	handle *netlink.Handle // opened when it is first needed
@@ -123,12 +123,12 @@ func (k *kernel) DeviceAddresses(index int) ([]address, error) {
 	return out, nil
 }
 
-// Addresses lists the addresses of an interface in the kernel's order.
-func (k *kernel) Addresses(iface string) ([]netip.Prefix, error) {
-	index, err := indexOf(iface)
-	if err != nil {
-		return nil, err
-	}
+// Index returns the index of the interface that has the name now.
+func (k *kernel) Index(iface string) (int, error) { return indexOf(iface) }
+
+// AddressesAt lists the addresses of the interface with that index in the
+// kernel's order. Where there is no such interface, there are none.
+func (k *kernel) AddressesAt(index int) ([]netip.Prefix, error) {
 	list, err := k.DeviceAddresses(index)
 	if err != nil {
 		return nil, err
@@ -140,9 +140,9 @@ func (k *kernel) Addresses(iface string) ([]netip.Prefix, error) {
 	return out, nil
 }
 
-// Add puts an address on an interface; unix.EEXIST if it is there already.
-func (k *kernel) Add(iface string, p netip.Prefix) error {
-	h, index, err := k.resolve(iface)
+// AddAt puts an address on an interface; unix.EEXIST if it is there already.
+func (k *kernel) AddAt(index int, p netip.Prefix) error {
+	h, err := k.client()
 	if err != nil {
 		return err
 	}
@@ -157,24 +157,14 @@ func (k *kernel) Add(iface string, p netip.Prefix) error {
 	return h.AddrAdd(linkAt(index), a)
 }
 
-// Delete takes an address off an interface; unix.EADDRNOTAVAIL if it is not
+// DeleteAt takes an address off an interface; unix.EADDRNOTAVAIL if it is not
 // there.
-func (k *kernel) Delete(iface string, p netip.Prefix) error {
-	h, index, err := k.resolve(iface)
+func (k *kernel) DeleteAt(index int, p netip.Prefix) error {
+	h, err := k.client()
 	if err != nil {
 		return err
 	}
 	return h.AddrDel(linkAt(index), &netlink.Addr{IPNet: ipNetOf(p)})
-}
-
-// resolve returns what an edit of an interface needs.
-func (k *kernel) resolve(iface string) (*netlink.Handle, int, error) {
-	index, err := indexOf(iface)
-	if err != nil {
-		return nil, 0, err
-	}
-	h, err := k.client()
-	return h, index, err
 }
 
 // linkAt is an interface for the netlink library, which needs the index only.

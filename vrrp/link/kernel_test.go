@@ -23,14 +23,19 @@ func TestKernelErrors(t *testing.T) {
 	p := netip.MustParsePrefix("192.0.2.1/24")
 	for _, name := range []string{"none", "", "a-name-that-is-much-too-long", "a b/c"} {
 		_, device := k.Device(name)
-		_, list := k.Addresses(name)
-		for what, err := range map[string]error{"Device": device, "Addresses": list, "Add": k.Add(name, p), "Delete": k.Delete(name, p)} {
+		_, index := k.Index(name)
+		for what, err := range map[string]error{"Device": device, "Index": index} {
 			if !errors.Is(err, unix.ENODEV) {
 				t.Errorf("%s of interface %q: %v, want %v", what, name, err, unix.ENODEV)
 			}
 		}
 	}
-	if list, err := k.DeviceAddresses(1 << 30); err != nil || len(list) != 0 {
+	for what, err := range map[string]error{"AddAt": k.AddAt(1<<30, p), "DeleteAt": k.DeleteAt(1<<30, p)} {
+		if !errors.Is(err, unix.ENODEV) {
+			t.Errorf("%s of an index that does not exist: %v, want %v", what, err, unix.ENODEV)
+		}
+	}
+	if list, err := k.AddressesAt(1 << 30); err != nil || len(list) != 0 {
 		t.Errorf("addresses of an index that does not exist: %v, %v", list, err)
 	}
 	k.Close() // a later use opens it again
@@ -45,8 +50,9 @@ func TestKernelIPv6(t *testing.T) {
 	k := &kernel{}
 	defer k.Close()
 	p := netip.MustParsePrefix("2001:db8::10/64")
-	must(t, k.Add(l.name, p))
-	if err := k.Add(l.name, p); !errors.Is(err, unix.EEXIST) {
+	index := l.link(l.here, l.name).Attrs().Index
+	must(t, k.AddAt(index, p))
+	if err := k.AddAt(index, p); !errors.Is(err, unix.EEXIST) {
 		t.Errorf("added twice: %v", err)
 	}
 	if c, err := net.ListenPacket("udp6", "[2001:db8::10]:0"); err != nil {
@@ -54,8 +60,8 @@ func TestKernelIPv6(t *testing.T) {
 	} else {
 		c.Close()
 	}
-	must(t, k.Delete(l.name, p))
-	if err := k.Delete(l.name, p); !errors.Is(err, unix.EADDRNOTAVAIL) {
+	must(t, k.DeleteAt(index, p))
+	if err := k.DeleteAt(index, p); !errors.Is(err, unix.EADDRNOTAVAIL) {
 		t.Errorf("deleted twice: %v", err)
 	}
 }
@@ -67,12 +73,17 @@ func TestKernelFakeIsFaithful(t *testing.T) {
 	l.del(hereAddress)
 	real := &kernel{}
 	defer real.Close()
+	index := l.link(l.here, l.name).Attrs().Index
 	pool := prefixes("10.0.0.1/24 10.0.0.2/24 10.0.0.3/24 10.0.0.3/32 10.0.0.3/16 10.0.1.1/24")
 	sysctl := "/proc/sys/net/ipv4/conf/" + l.name + "/promote_secondaries"
 	rapid.Check(t, func(t *rapid.T) {
 		fake := linktest.NewKernel(l.name)
+		at, err := fake.Index(l.name)
+		if err != nil {
+			t.Fatal(err)
+		}
 		for _, p := range pool {
-			_ = real.Delete(l.name, p)
+			_ = real.DeleteAt(index, p)
 		}
 		promote := rapid.Bool().Draw(t, "promote")
 		fake.PromoteSecondaries(promote)
@@ -84,14 +95,14 @@ func TestKernelFakeIsFaithful(t *testing.T) {
 			p := pool[step/2]
 			op, got, want := "add", error(nil), error(nil)
 			if step%2 == 0 {
-				got, want = fake.Add(l.name, p), real.Add(l.name, p)
+				got, want = fake.AddAt(at, p), real.AddAt(index, p)
 			} else {
-				op, got, want = "delete", fake.Delete(l.name, p), real.Delete(l.name, p)
+				op, got, want = "delete", fake.DeleteAt(at, p), real.DeleteAt(index, p)
 			}
 			if fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Fatalf("step %d, %s %s: the fake says %v, Linux %v", i, op, p, got, want)
 			}
-			if d := cmp.Diff(list(t, real, l.name), list(t, fake, l.name), addrs); d != "" {
+			if d := cmp.Diff(list(t, real, index), list(t, fake, at), addrs); d != "" {
 				t.Fatalf("step %d, %s %s (-Linux +fake):\n%s", i, op, p, d)
 			}
 		}
@@ -99,8 +110,8 @@ func TestKernelFakeIsFaithful(t *testing.T) {
 }
 
 // list returns the IPv4 addresses of an interface, one a line.
-func list(t *rapid.T, k addressEditor, iface string) string {
-	addresses, err := k.Addresses(iface)
+func list(t *rapid.T, k addressEditor, index int) string {
+	addresses, err := k.AddressesAt(index)
 	if err != nil {
 		t.Fatal(err)
 	}

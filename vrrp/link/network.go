@@ -225,8 +225,10 @@ func (n *Network) Send(iface string, source, destination netip.Addr, payload []b
 }
 
 // Drain hands over the packets that have arrived on all interfaces and were
-// not delivered yet. It does not wait. A packet that is being delivered at
-// the same moment comes again by Run, in its order.
+// not delivered yet. It does not wait. The packets of one interface come in
+// the order of their arrival. Those that Run is delivering at the same moment
+// come by Run, too; so handle what Run has delivered before what Drain hands
+// over, or an old packet is heard after a newer one.
 func (n *Network) Drain(deliver func(vrrp.Received)) {
 	for _, p := range *n.ports.Load() {
 		if s := p.observer.open.Load(); s != nil {

@@ -46,7 +46,7 @@ func TestRealExchange(t *testing.T) {
 
 	heard := make(chan vrrp.Received, 16)
 	go func() { _ = peer.Receive(func(p vrrp.Received) { heard <- p }) }()
-	for _, destination := range []netip.Addr{group4, thereAddress.Addr()} {
+	for _, destination := range []netip.Addr{vrrp.IPv4.MulticastAddress(), thereAddress.Addr()} {
 		if err := n.Send(l.name, hereAddress.Addr(), destination, []byte("to peer")); err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +60,7 @@ func TestRealExchange(t *testing.T) {
 			t.Fatalf("the peer received nothing at %s", destination)
 		}
 	}
-	for _, destination := range []netip.Addr{group4, hereAddress.Addr()} {
+	for _, destination := range []netip.Addr{vrrp.IPv4.MulticastAddress(), hereAddress.Addr()} {
 		if err := peer.Send(thereAddress.Addr(), destination, []byte("from peer")); err != nil {
 			t.Fatal(err)
 		}
@@ -89,7 +89,7 @@ func TestRealTTL(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := peer.Send(thereAddress.Addr(), group4, []byte("x")); err != nil {
+		if err := peer.Send(thereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("x")); err != nil {
 			t.Fatal(err)
 		}
 		if got := e.received(bound).TTL; int(got) != ttl {
@@ -114,7 +114,7 @@ func TestRealForeignGroup(t *testing.T) {
 	// Both interfaces have the same address, so that unicast could be meant
 	// for either.
 	wrong := other.peerConn()
-	for _, destination := range []netip.Addr{group4, hereAddress.Addr()} {
+	for _, destination := range []netip.Addr{vrrp.IPv4.MulticastAddress(), hereAddress.Addr()} {
 		if err := wrong.Send(thereAddress.Addr(), destination, []byte("wrong interface")); err != nil {
 			t.Fatal(err)
 		}
@@ -131,7 +131,7 @@ func TestRealForeignGroup(t *testing.T) {
 	if err := peer.Send(thereAddress.Addr(), netip.MustParseAddr("224.0.0.5"), []byte("wrong group")); err != nil {
 		t.Fatal(err)
 	}
-	if err := peer.Send(thereAddress.Addr(), group4, []byte("right")); err != nil {
+	if err := peer.Send(thereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("right")); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(e.received(bound).Payload); got != "right" {
@@ -231,7 +231,7 @@ func TestRealFaults(t *testing.T) {
 	l.setDown(l.there, "p"+l.name)
 	expect("cable pulled", fault(vrrp.FaultDown))
 	begin := time.Now()
-	if err := n.Send(l.name, hereAddress.Addr(), group4, []byte("x")); !errors.Is(err, unix.ENETDOWN) {
+	if err := n.Send(l.name, hereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("x")); !errors.Is(err, unix.ENETDOWN) {
 		t.Errorf("Send without carrier: %v, want %v", err, unix.ENETDOWN)
 	}
 	if took := time.Since(begin); took > time.Second {
@@ -242,7 +242,7 @@ func TestRealFaults(t *testing.T) {
 
 	l.setDown(l.here, l.name)
 	expect("set down", fault(vrrp.FaultDown))
-	if err := n.Send(l.name, hereAddress.Addr(), group4, []byte("x")); err == nil {
+	if err := n.Send(l.name, hereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("x")); err == nil {
 		t.Error("Send on an interface that is set down succeeds")
 	}
 	l.setUp(l.here, l.name)
@@ -259,7 +259,7 @@ func TestRealFaults(t *testing.T) {
 	old := l.link(l.here, l.name).Attrs().Index
 	l.unplug()
 	expect("interface deleted", fault(vrrp.FaultMissing))
-	if err := n.Send(l.name, hereAddress.Addr(), group4, []byte("x")); err == nil {
+	if err := n.Send(l.name, hereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("x")); err == nil {
 		t.Error("Send on a missing interface succeeds")
 	}
 	l.plug(hereAddress)
@@ -268,7 +268,7 @@ func TestRealFaults(t *testing.T) {
 	}
 	expect("interface recreated", well)
 	l.eventually(bound, hereAddress, vip)
-	if err := l.peerConn().Send(thereAddress.Addr(), group4, []byte("again")); err != nil {
+	if err := l.peerConn().Send(thereAddress.Addr(), vrrp.IPv4.MulticastAddress(), []byte("again")); err != nil {
 		t.Fatal(err)
 	}
 	if got := string(e.received(bound).Payload); got != "again" {

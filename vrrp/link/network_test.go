@@ -125,7 +125,7 @@ func TestNetworkGivesUpInterface(t *testing.T) {
 		if got := s.Kernel.String(); got != "eth0: 10.0.0.1/24\n" || len(s.open()) != 0 || len(f.Problems()) != 0 {
 			t.Errorf("after the end: %s, %d sockets, problems %q", got, len(s.open()), f.Problems())
 		}
-		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), group4, nil); !errors.Is(err, errUnknown) {
+		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), vrrp.IPv4.MulticastAddress(), nil); !errors.Is(err, errUnknown) {
 			t.Errorf("Send on an interface that is not wanted: %v", err)
 		}
 		must(t, s.Kernel.Add("eth0", netip.MustParsePrefix("10.0.0.10/24"))) // an administrator

@@ -40,7 +40,7 @@ type observer struct {
 	deliver func(vrrp.Event)
 
 	look      bell   // the interface or the goal may have changed
-	onRenewed func() // the interface has another index: hints were not heard
+	onRenewed func() // the interface has another index, or none: hints of it are not heard
 	onState   func() // a LinkState was delivered
 
 	seen    atomic.Pointer[device]     // nil: there is no such interface
@@ -95,7 +95,9 @@ func (o *observer) run(ctx context.Context) {
 func (o *observer) observe() error {
 	d, err := o.devices.Device(o.iface)
 	if errors.Is(err, unix.ENODEV) {
-		o.seen.Store(nil)
+		if o.seen.Swap(nil) != nil {
+			o.onRenewed()
+		}
 		o.close()
 		o.report(vrrp.FaultMissing, netip.Addr{})
 		return nil

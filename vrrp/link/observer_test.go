@@ -309,7 +309,7 @@ func TestObserverReports(t *testing.T) {
 		f.expect(t)
 		s.set("eth0", &device{index: 7})
 		f.expect(t, vrrp.FaultDown)
-		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), group4, nil); !errors.Is(err, unix.ENETDOWN) {
+		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), vrrp.IPv4.MulticastAddress(), nil); !errors.Is(err, unix.ENETDOWN) {
 			t.Errorf("Send on a link that is down: %v", err)
 		}
 		s.set("eth0", &device{index: 7, up: true})
@@ -337,7 +337,8 @@ func TestObserverReports(t *testing.T) {
 }
 
 // TestObserverRenewed wakes the addresser when an interface has another index
-// than before: changes of its addresses came as hints that nobody understood.
+// than before, or none: changes of its addresses came, or its new name comes,
+// as hints that nobody understands.
 func TestObserverRenewed(t *testing.T) {
 	s := newFakeSystem()
 	n := New(testLog(t))
@@ -350,8 +351,10 @@ func TestObserverRenewed(t *testing.T) {
 	for i, want := range []struct {
 		index int
 		woken bool
-	}{{7, true}, {7, false}, {8, true}, {8, false}} {
-		s.set("eth0", &device{index: want.index, up: true})
+	}{{7, true}, {7, false}, {8, true}, {8, false}, {0, true}, {0, false}, {8, true}} {
+		if s.set("eth0", &device{index: want.index, up: true}); want.index == 0 {
+			s.set("eth0", nil)
+		}
 		must(t, p.observer.observe())
 		woken := len(p.addresser.touched) == 1
 		if woken != want.woken {
@@ -377,7 +380,7 @@ func TestObserverSocketFails(t *testing.T) {
 		if d := cmp.Diff([]string{"eth0: operation not permitted"}, f.Problems()); d != "" {
 			t.Errorf("problems (-want +got):\n%s", d)
 		}
-		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), group4, nil); err == nil {
+		if err := f.Send("eth0", netip.MustParseAddr("10.0.0.1"), vrrp.IPv4.MulticastAddress(), nil); err == nil {
 			t.Error("Send succeeds without a socket")
 		}
 		s.mu.Lock()

@@ -8,9 +8,6 @@ import (
 	"bascule/vrrp"
 )
 
-// protocol is the IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
-const protocol = 112
-
 // ipv4HeaderLen is the length of an IPv4 header without options.
 const ipv4HeaderLen = 20
 
@@ -28,8 +25,8 @@ func parseIPv4(b []byte) (vrrp.Received, error) {
 	if header < ipv4HeaderLen || header > total || total > len(b) {
 		return vrrp.Received{}, fmt.Errorf("packet of %d bytes says %d of header, %d in total", len(b), header, total)
 	}
-	if b[9] != protocol {
-		return vrrp.Received{}, fmt.Errorf("packet of IP protocol %d, want %d", b[9], protocol)
+	if b[9] != vrrp.Protocol {
+		return vrrp.Received{}, fmt.Errorf("packet of IP protocol %d, want %d", b[9], vrrp.Protocol)
 	}
 	if fragment := binary.BigEndian.Uint16(b[6:8]) & 0x3fff; fragment != 0 {
 		return vrrp.Received{}, fmt.Errorf("fragment of a packet (flags and offset %#04x)", fragment)

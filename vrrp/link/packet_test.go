@@ -27,7 +27,7 @@ func unhex(t testing.TB, s string) []byte {
 
 func TestParseIPv4(t *testing.T) {
 	keepalived := vrrp.Received{
-		Source: netip.MustParseAddr("192.0.2.1"), Destination: group4, TTL: 255,
+		Source: netip.MustParseAddr("192.0.2.1"), Destination: vrrp.IPv4.MulticastAddress(), TTL: 255,
 		Payload: unhex(t, "31336401000a05ccc0000264"),
 	}
 	padded := keepalived
@@ -50,7 +50,7 @@ func TestParseIPv4(t *testing.T) {
 		{"total inside the header", "45c00013" + advertisement[8:], vrrp.Received{}, "packet of 32 bytes says 20 of header, 19 in total"},
 		{"other protocol", strings.Replace(advertisement, "ff70", "ff11", 1), vrrp.Received{}, "packet of IP protocol 17, want 112"},
 		{"first fragment", strings.Replace(advertisement, "00010000", "00012000", 1), vrrp.Received{}, "fragment of a packet (flags and offset 0x2000)"},
-		{"no payload", "45c00014" + advertisement[8:40], vrrp.Received{Source: keepalived.Source, Destination: group4, TTL: 255, Payload: []byte{}}, ""},
+		{"no payload", "45c00014" + advertisement[8:40], vrrp.Received{Source: keepalived.Source, Destination: vrrp.IPv4.MulticastAddress(), TTL: 255, Payload: []byte{}}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -42,14 +42,20 @@ type problem struct{ text atomic.Pointer[string] }
 // set shows a failure and logs it if it is another one than before. The
 // interface may be empty.
 func (p *problem) set(log *slog.Logger, iface string, err error) {
+	if p.show(iface, err) {
+		log.Error("retrying", "interface", iface, "error", err)
+	}
+}
+
+// show shows a failure and reports whether it is another one than before. The
+// interface may be empty.
+func (p *problem) show(iface string, err error) bool {
 	text := err.Error()
 	if iface != "" {
 		text = iface + ": " + text
 	}
-	if old := p.text.Swap(&text); old != nil && *old == text {
-		return
-	}
-	log.Error("retrying", "interface", iface, "error", err)
+	old := p.text.Swap(&text)
+	return old == nil || *old != text
 }
 
 // clear says that it works again.

@@ -32,6 +32,8 @@ type campaign struct {
 	second  time.Time // when the second burst begins; zero during it, or if there is none
 	left    int       // frames of this burst
 	ordinal uint64    // of its latest frame: who waited longest is served first
+	failure error     // of its latest frame; nil: it was sent
+	retry   backoff   // between frames that fail
 }
 
 // campaigns are the announcements on one interface: a queue without clock,
@@ -65,12 +67,13 @@ func (c *campaigns) tick() uint64 {
 }
 
 // volley returns the addresses to announce now, one frame each, longest
-// waiting first. Addresses that may not be announced any more are forgotten.
+// waiting first; account has to be told of each. Addresses that may not be
+// announced any more are forgotten.
 func (c *campaigns) volley(now time.Time, may func(netip.Prefix) bool) []netip.Prefix {
+	c.running = slices.DeleteFunc(c.running, func(r campaign) bool { return !may(r.prefix) })
 	if now.Before(c.ready) {
 		return nil
 	}
-	c.running = slices.DeleteFunc(c.running, func(r campaign) bool { return !may(r.prefix) })
 	slices.SortFunc(c.running, func(a, b campaign) int {
 		if order := a.due.Compare(b.due); order != 0 {
 			return order
@@ -78,25 +81,58 @@ func (c *campaigns) volley(now time.Time, may func(netip.Prefix) bool) []netip.P
 		return cmp.Compare(a.ordinal, b.ordinal)
 	})
 	var out []netip.Prefix
-	for i := range c.running {
-		r := &c.running[i]
+	for _, r := range c.running {
 		if len(out) == max(c.schedule.Volley, 1) || r.due.After(now) {
 			break
 		}
 		out = append(out, r.prefix)
-		c.advance(now, r)
 	}
-	c.running = slices.DeleteFunc(c.running, func(r campaign) bool { return r.left == 0 })
 	if len(out) > 0 {
 		c.ready = now.Add(c.schedule.Interval)
 	}
 	return out
 }
 
-// advance accounts for one frame of r.
+// account accounts for one frame for p: it was sent, or failed with err.
+func (c *campaigns) account(now time.Time, p netip.Prefix, err error) {
+	i := slices.IndexFunc(c.running, func(r campaign) bool { return r.prefix == p })
+	if i < 0 {
+		return
+	}
+	r := &c.running[i]
+	r.ordinal, r.failure = c.tick(), err
+	if err != nil {
+		c.postpone(now, r)
+		return
+	}
+	r.retry.reset()
+	if c.advance(now, r); r.left == 0 {
+		c.running = slices.Delete(c.running, i, i+1)
+	}
+}
+
+// postpone makes r try the same frame again later. The second burst keeps its
+// distance from a first one that was delayed.
+func (c *campaigns) postpone(now time.Time, r *campaign) {
+	r.due = now.Add(max(r.retry.next(), c.schedule.Interval))
+	if !r.second.IsZero() {
+		r.second = r.due.Add(c.schedule.Delay)
+	}
+}
+
+// failure returns why a frame has to be tried again, nil if none has.
+func (c *campaigns) failure() error {
+	for _, r := range c.running {
+		if r.failure != nil {
+			return r.failure
+		}
+	}
+	return nil
+}
+
+// advance goes on to the next frame of r.
 func (c *campaigns) advance(now time.Time, r *campaign) {
 	r.left--
-	r.ordinal = c.tick()
 	r.due = now.Add(c.schedule.Interval)
 	if r.left == 0 && !r.second.IsZero() {
 		r.left, r.due, r.second = max(c.schedule.Repeat, 1), r.second, time.Time{}

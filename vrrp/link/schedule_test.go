@@ -33,6 +33,7 @@ func play(c *campaigns, now time.Time, may func(netip.Prefix) bool) []frame {
 			now = due
 		}
 		for _, p := range c.volley(now, may) {
+			c.account(now, p, nil)
 			out = append(out, frame{now.Sub(epoch), p})
 		}
 	}

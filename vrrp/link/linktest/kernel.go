@@ -17,12 +17,19 @@ import (
 // methods may be called by any goroutine.
 type Kernel struct {
 	mu       sync.Mutex
-	links    map[string][]entry
+	links    map[int]*link // by index
+	last     int           // index given
 	faults   []fault
 	promote  bool
 	latency  time.Duration
 	watchers []func(iface string)
 	edits    int
+}
+
+// link is an interface.
+type link struct {
+	name    string
+	entries []entry
 }
 
 // entry is an address on an interface.
@@ -41,9 +48,9 @@ type fault struct {
 
 // NewKernel returns a kernel with those interfaces.
 func NewKernel(ifaces ...string) *Kernel {
-	k := &Kernel{links: make(map[string][]entry)}
+	k := &Kernel{links: make(map[int]*link)}
 	for _, name := range ifaces {
-		k.links[name] = nil
+		k.plug(name)
 	}
 	return k
 }
@@ -79,73 +86,174 @@ func (k *Kernel) Mend() {
 	k.faults = nil
 }
 
-// Watch calls f after each change of the addresses of an interface, without
-// holding any lock, like a notification of the kernel.
+// Watch calls f after each change of an interface or its addresses, without
+// holding any lock, like a notification of the kernel. A new name is told,
+// not the old one.
 func (k *Kernel) Watch(f func(iface string)) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.watchers = append(k.watchers, f)
 }
 
-// Plug creates an interface.
+// Plug creates an interface, under an index that was never used.
 func (k *Kernel) Plug(iface string) {
 	k.mu.Lock()
-	if _, ok := k.links[iface]; !ok {
-		k.links[iface] = nil
-	}
+	k.plug(iface)
 	k.mu.Unlock()
 	k.notify(iface)
+}
+
+// plug is Plug without lock and notification.
+func (k *Kernel) plug(iface string) {
+	if _, ok := k.find(iface); !ok {
+		k.last++
+		k.links[k.last] = &link{name: iface}
+	}
 }
 
 // Unplug deletes an interface with all its addresses.
 func (k *Kernel) Unplug(iface string) {
 	k.mu.Lock()
-	delete(k.links, iface)
+	if index, ok := k.find(iface); ok {
+		delete(k.links, index)
+	}
 	k.mu.Unlock()
 	k.notify(iface)
+}
+
+// Rename gives an interface another name. It keeps its index and addresses.
+func (k *Kernel) Rename(iface, name string) error {
+	if err := k.rename(iface, name); err != nil {
+		return err
+	}
+	k.notify(name)
+	return nil
+}
+
+// rename is Rename without notification.
+func (k *Kernel) rename(iface, name string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	index, ok := k.find(iface)
+	if !ok {
+		return unix.ENODEV
+	}
+	if _, taken := k.find(name); taken {
+		return unix.EEXIST
+	}
+	k.links[index].name = name
+	return nil
+}
+
+// find returns the index of an interface.
+func (k *Kernel) find(iface string) (int, bool) {
+	for index, l := range k.links {
+		if l.name == iface {
+			return index, true
+		}
+	}
+	return 0, false
+}
+
+// Index returns the index of an interface. It takes no time: Linux resolves
+// names without the lock that edits wait for.
+func (k *Kernel) Index(iface string) (int, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	index, ok := k.find(iface)
+	if !ok {
+		return 0, unix.ENODEV
+	}
+	return index, nil
 }
 
 // Addresses lists an interface in the order of Linux: primary addresses first,
 // then secondary ones, mostly in the order of their arrival.
 func (k *Kernel) Addresses(iface string) ([]netip.Prefix, error) {
+	index, err := k.Index(iface)
+	if err != nil {
+		return nil, err
+	}
+	return k.AddressesAt(index)
+}
+
+// AddressesAt is Addresses by index. An index that does not exist has none.
+func (k *Kernel) AddressesAt(index int) ([]netip.Prefix, error) {
 	if err := k.enter("list", netip.Prefix{}); err != nil {
 		return nil, err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	entries, ok := k.links[iface]
-	if !ok {
-		return nil, unix.ENODEV
-	}
-	out := make([]netip.Prefix, 0, len(entries))
-	for _, e := range entries {
-		out = append(out, e.prefix)
+	var out []netip.Prefix
+	if l := k.links[index]; l != nil {
+		for _, e := range l.entries {
+			out = append(out, e.prefix)
+		}
 	}
 	return out, nil
 }
 
 // Add puts an address on an interface.
 func (k *Kernel) Add(iface string, p netip.Prefix) error {
-	if err := k.enter("add", p); err != nil {
+	index, err := k.Index(iface)
+	if err != nil {
 		return err
 	}
-	if err := k.add(iface, p); err != nil {
+	return k.AddAt(index, p)
+}
+
+// AddAt is Add by index.
+func (k *Kernel) AddAt(index int, p netip.Prefix) error {
+	return k.edit("add", index, p, (*link).add)
+}
+
+// Delete takes an address off an interface.
+func (k *Kernel) Delete(iface string, p netip.Prefix) error {
+	index, err := k.Index(iface)
+	if err != nil {
 		return err
 	}
-	k.notify(iface)
+	return k.DeleteAt(index, p)
+}
+
+// DeleteAt is Delete by index.
+func (k *Kernel) DeleteAt(index int, p netip.Prefix) error {
+	return k.edit("delete", index, p, func(l *link, p netip.Prefix) error { return l.remove(p, k.promote) })
+}
+
+// edit changes an interface, unless a failure is due, and notifies.
+func (k *Kernel) edit(op string, index int, p netip.Prefix, change func(*link, netip.Prefix) error) error {
+	if err := k.enter(op, p); err != nil {
+		return err
+	}
+	name, err := k.locked(index, func(l *link) error { return change(l, p) })
+	if err != nil {
+		return err
+	}
+	k.notify(name)
 	return nil
 }
 
-// add is Add without failures and notifications.
-func (k *Kernel) add(iface string, p netip.Prefix) error {
+// locked changes the interface with that index under the lock, counts the
+// edit, and returns the name of the interface.
+func (k *Kernel) locked(index int, change func(*link) error) (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	entries, ok := k.links[iface]
-	if !ok {
-		return unix.ENODEV
+	l := k.links[index]
+	if l == nil {
+		return "", unix.ENODEV
 	}
+	if err := change(l); err != nil {
+		return "", err
+	}
+	k.edits++
+	return l.name, nil
+}
+
+// add puts an address where Linux would.
+func (l *link) add(p netip.Prefix) error {
 	e, place := entry{prefix: p}, 0
-	for i, other := range entries {
+	for i, other := range l.entries {
 		if other.prefix == p {
 			return unix.EEXIST
 		}
@@ -157,46 +265,27 @@ func (k *Kernel) add(iface string, p netip.Prefix) error {
 		}
 	}
 	if e.secondary {
-		place = len(entries)
+		place = len(l.entries)
 	}
-	k.edits++
-	k.links[iface] = slices.Insert(slices.Clone(entries), place, e)
+	l.entries = slices.Insert(slices.Clone(l.entries), place, e)
 	return nil
 }
 
-// Delete takes an address off an interface.
-func (k *Kernel) Delete(iface string, p netip.Prefix) error {
-	if err := k.enter("delete", p); err != nil {
-		return err
-	}
-	if err := k.remove(iface, p); err != nil {
-		return err
-	}
-	k.notify(iface)
-	return nil
-}
-
-// remove is Delete without failures and notifications.
-func (k *Kernel) remove(iface string, p netip.Prefix) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	entries, ok := k.links[iface]
-	if !ok {
-		return unix.ENODEV
-	}
-	i := slices.IndexFunc(entries, func(e entry) bool { return e.prefix == p })
+// remove takes an address off, and with a primary one its secondaries unless
+// the first of them takes its place.
+func (l *link) remove(p netip.Prefix, promoting bool) error {
+	i := slices.IndexFunc(l.entries, func(e entry) bool { return e.prefix == p })
 	if i < 0 {
 		return unix.EADDRNOTAVAIL
 	}
-	k.edits++
 	sibling := func(e entry) bool { return e.secondary && e.prefix.Masked() == p.Masked() }
-	entries = slices.Clone(entries)
-	if !entries[i].secondary && k.promote {
+	entries := slices.Clone(l.entries)
+	if !entries[i].secondary && promoting {
 		entries = promote(entries, i, sibling)
 	} else if !entries[i].secondary {
 		entries = slices.DeleteFunc(entries, sibling)
 	}
-	k.links[iface] = slices.DeleteFunc(entries, func(e entry) bool { return e.prefix == p })
+	l.entries = slices.DeleteFunc(entries, func(e entry) bool { return e.prefix == p })
 	return nil
 }
 
@@ -235,9 +324,9 @@ func (k *Kernel) String() string {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var lines []string
-	for name, entries := range k.links {
-		line := name + ":"
-		for _, e := range entries {
+	for _, l := range k.links {
+		line := l.name + ":"
+		for _, e := range l.entries {
 			if e.secondary {
 				line += fmt.Sprintf(" [%s]", e.prefix)
 			} else {

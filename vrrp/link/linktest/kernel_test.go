@@ -73,6 +73,49 @@ func TestKernelInterfaces(t *testing.T) {
 	}
 }
 
+// TestKernelRenames keeps index and addresses under a new name.
+func TestKernelRenames(t *testing.T) {
+	k := linktest.NewKernel("eth0", "eth1")
+	_ = k.Add("eth0", vip)
+	index, err := k.Index("eth0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := k.Rename("eth2", "lan0"); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("a missing interface renamed: %v", err)
+	}
+	if err := k.Rename("eth0", "eth1"); !errors.Is(err, unix.EEXIST) {
+		t.Errorf("a name taken: %v", err)
+	}
+	var told []string
+	k.Watch(func(iface string) { told = append(told, iface) })
+	if err := k.Rename("eth0", "lan0"); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := k.Index("lan0"); now != index || err != nil || len(told) != 1 || told[0] != "lan0" {
+		t.Errorf("index %d (%v) and notifications %q, want %d and one of lan0", now, err, told, index)
+	}
+	if _, err := k.Index("eth0"); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("the old name: %v", err)
+	}
+	k.Plug("eth0")
+	if again, _ := k.Index("eth0"); again == index {
+		t.Error("an index was given twice")
+	}
+	if err := k.DeleteAt(index, vip); err != nil {
+		t.Errorf("delete by index: %v", err)
+	}
+	if err := k.AddAt(99, vip); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("an index that does not exist: %v", err)
+	}
+	if list, err := k.AddressesAt(99); len(list) > 0 || err != nil {
+		t.Errorf("an index that does not exist has %v (%v)", list, err)
+	}
+	if got := k.String(); got != "eth0:\neth1:\nlan0:\n" {
+		t.Error(got)
+	}
+}
+
 func TestKernelLatency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := linktest.NewKernel("eth0")
