@@ -19,7 +19,7 @@ TOOL := $(GO) tool -modfile=.ci/tools.mod
 export SOURCE_DATE_EPOCH VERSION ARCH MAINTAINER
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo deb test provision vet test-race test-ipvs test-vm fuzz test-deb lint clean FORCE
+.PHONY: help build demo deb test provision vet test-race test-ipvs test-vm fuzz test-deb lint clean FORCE bench
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -73,6 +73,12 @@ test-vm: ## the virtual machine itself: what it promises to the tests in it
 
 fuzz: ## every fuzz target for FUZZTIME (20s) each
 	@.ci/fuzz $(FUZZTIME)
+
+BENCHTIME ?= 3x
+
+bench: provision ## fail-over, removal and return beside keepalived's, in one run
+	CGO_ENABLED=0 $(GO) test -tags ipvs -run '^$$' -bench . -benchtime $(BENCHTIME) -timeout 40m \
+		-exec 'env BASCULE_VM_TIMEOUT=2400 $(CURDIR)/testdata/vm/exec' ./cmd/bascule
 
 test-deb: deb ## install, upgrade, remove and purge the package in a container
 	@echo "== package"

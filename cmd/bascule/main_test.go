@@ -33,7 +33,7 @@ const patience = 60 * time.Second
 const slack = 500 * time.Millisecond
 
 // bounded returns a context that ends with the patience.
-func bounded(t *testing.T) context.Context {
+func bounded(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
@@ -41,7 +41,7 @@ func bounded(t *testing.T) context.Context {
 }
 
 // must ends the test on an error.
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -50,7 +50,7 @@ func must(t *testing.T, err error) {
 
 // newDirector prepares bascule on a host. Its log is printed if the test
 // fails.
-func newDirector(t *testing.T, host *lab.Host, config string) *lab.Director {
+func newDirector(t testing.TB, host *lab.Host, config string) *lab.Director {
 	t.Helper()
 	self, err := os.Executable()
 	must(t, err)
@@ -67,7 +67,7 @@ func newDirector(t *testing.T, host *lab.Host, config string) *lab.Director {
 
 // awaitVIPs waits until both virtual addresses are on a host, or on none of
 // its interfaces.
-func awaitVIPs(t *testing.T, host *lab.Host, present bool) {
+func awaitVIPs(t testing.TB, host *lab.Host, present bool) {
 	t.Helper()
 	ctx := bounded(t)
 	must(t, lab.AwaitAddress(ctx, host, lab.PublicVIP.Addr(), present))
@@ -82,7 +82,7 @@ func skew(priority int) time.Duration {
 
 // noTwoActives fails the test if two directors were active at a time for
 // longer than their packets need to cross.
-func noTwoActives(t *testing.T, c *lab.Capture) {
+func noTwoActives(t testing.TB, c *lab.Capture) {
 	t.Helper()
 	frames, err := c.Stop()
 	must(t, err)

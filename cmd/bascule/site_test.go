@@ -126,14 +126,14 @@ func (s *site) probe(t *testing.T) *lab.Probe {
 }
 
 // awaitAnswers waits until a probe has n more answers.
-func awaitAnswers(t *testing.T, p *lab.Probe, n int) {
+func awaitAnswers(t testing.TB, p *lab.Probe, n int) {
 	t.Helper()
 	want := p.Report().Total() + n
 	await(t, patience, fmt.Sprintf("%d answers", n), func() bool { return p.Report().Total() >= want })
 }
 
 // await polls until a condition holds, and returns how long that took.
-func await(t *testing.T, limit time.Duration, what string, holds func() bool) time.Duration {
+func await(t testing.TB, limit time.Duration, what string, holds func() bool) time.Duration {
 	t.Helper()
 	start := time.Now()
 	for !holds() {
@@ -146,7 +146,7 @@ func await(t *testing.T, limit time.Duration, what string, holds func() bool) ti
 }
 
 // members returns the real servers of the web site in a host's kernel table.
-func members(t *testing.T, host *lab.Host) []string {
+func members(t testing.TB, host *lab.Host) []string {
 	t.Helper()
 	services, err := host.IPVS(t.Context())
 	must(t, err)

@@ -70,7 +70,7 @@ type RealServer struct {
 	Address string `json:"address"`
 	Weight  int    `json:"weight"`
 	Member  bool   `json:"member"`  // whether it gets connections
-	Healthy bool   `json:"healthy"` // whether the latest check result is good
+	Healthy bool   `json:"healthy"` // whether nothing speaks against it: the check, or no check at all
 	Health  string `json:"health"`  // "unknown", "healthy", "unhealthy" or "unchecked"
 	Reason  string `json:"reason"`  // why it is in or out
 }

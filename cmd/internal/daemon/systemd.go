@@ -38,17 +38,18 @@ func notifyReloading() {
 const readyTimeout = 5 * time.Second
 
 // whenReady tells systemd once the first look at the kernel is done.
-func (d *daemon) whenReady(ctx context.Context) {
-	timeout := time.After(readyTimeout)
+func (d *daemon) whenReady(work context.Context) {
+	ctx, cancel := context.WithTimeout(work, readyTimeout)
+	defer cancel()
 	for _, part := range []<-chan struct{}{d.network.Ready(), d.director.Ready()} {
 		select {
 		case <-part:
-		case <-timeout:
 		case <-ctx.Done():
-			return
 		}
 	}
-	notifyReady()
+	if work.Err() == nil {
+		notifyReady()
+	}
 }
 
 // watchdog tells systemd, if it asks to be told, that the speaker's loop

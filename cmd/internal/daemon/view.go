@@ -74,7 +74,7 @@ func viewVirtualServers(servers []lvs.VirtualServerStatus) []control.VirtualServ
 		for _, rs := range vs.RealServers {
 			v.RealServers = append(v.RealServers, control.RealServer{
 				Address: rs.Address.String(), Weight: int(rs.Weight), Member: rs.Member,
-				Healthy: rs.Health == lvs.Healthy, Health: rs.Health.String(), Reason: rs.Reason,
+				Healthy: rs.Health == lvs.Healthy || rs.Health == lvs.Unchecked, Health: rs.Health.String(), Reason: rs.Reason,
 			})
 		}
 		views = append(views, v)

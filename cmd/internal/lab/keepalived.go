@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -19,6 +20,9 @@ type KeepalivedConfig struct {
 	Interval time.Duration // between advertisements; 0: 1 s
 	// NoPreempt leaves a director of lower priority active.
 	NoPreempt bool
+	// Balance has it balance the web site too, with weights 3, 1 and 1 and an
+	// HTTP check every second. That needs IPVS.
+	Balance bool
 }
 
 // Keepalived is keepalived(8) on one host: what Bascule must be able to share
@@ -56,7 +60,49 @@ vrrp_instance {{.Name}} {
     }
 }
 {{- end}}
+{{- if .Balance}}
+virtual_server {{.Service.Addr}} {{.Service.Port}} {
+    delay_loop 1
+    lvs_sched wrr
+    lvs_method NAT
+    protocol TCP
+{{- range .Web}}
+    real_server {{.Address.Addr}} {{.Address.Port}} {
+        weight {{.Weight}}
+        HTTP_GET {
+            url {
+                path /
+                status_code 200
+            }
+            connect_timeout 1
+            retry 0
+        }
+    }
+{{- end}}
+}
+{{- end}}
 `))
+
+// keepalivedWeights are the weights of the web servers in keepalivedTemplate.
+var keepalivedWeights = []int{3, 1, 1}
+
+// keepalivedServer is a real server in keepalivedTemplate.
+type keepalivedServer struct {
+	Address netip.AddrPort
+	Weight  int
+}
+
+// keepalivedWeb returns the web servers of the laboratory.
+func keepalivedWeb() []keepalivedServer {
+	var web []keepalivedServer
+	for _, p := range plans() {
+		if p.gateway.IsValid() {
+			address := netip.AddrPortFrom(p.cards[0].address.Addr(), ServiceAddress.Port())
+			web = append(web, keepalivedServer{address, keepalivedWeights[len(web)]})
+		}
+	}
+	return web
+}
 
 // keepalivedRouter is a virtual router in keepalivedTemplate.
 type keepalivedRouter struct {
@@ -76,15 +122,17 @@ func keepalivedText(host string, config KeepalivedConfig) (string, error) {
 		KeepalivedConfig
 		Name    string
 		Routers []keepalivedRouter
+		Service netip.AddrPort
+		Web     []keepalivedServer
 	}{config, host, []keepalivedRouter{
 		{Public, FirstCard, PublicVRID, PublicVIP.String()},
 		{Internal, SecondCard, InternalVRID, InternalVIP.String()},
-	}})
+	}, ServiceAddress, keepalivedWeb()})
 	return text.String(), err
 }
 
-// StartKeepalived runs keepalived on a director's host, VRRP only. Close of
-// the laboratory kills it.
+// StartKeepalived runs keepalived on a director's host, VRRP only unless it is
+// to balance too. Close of the laboratory kills it.
 func StartKeepalived(host *Host, config KeepalivedConfig) (*Keepalived, error) {
 	directory, err := host.Directory()
 	if err != nil {
@@ -101,7 +149,10 @@ func StartKeepalived(host *Host, config KeepalivedConfig) (*Keepalived, error) {
 	// Several may run on one machine: each has process id files of its own.
 	// Those of a killed one would stop it from starting where nobody has
 	// reaped its children yet.
-	args := []string{"--dont-fork", "--log-console", "--log-detail", "--no-syslog", "--vrrp", "--use-file", file}
+	args := []string{"--dont-fork", "--log-console", "--log-detail", "--no-syslog", "--use-file", file}
+	if !config.Balance {
+		args = append(args, "--vrrp")
+	}
 	for option, name := range map[string]string{
 		"--pid": "keepalived.pid", "--vrrp_pid": "keepalived-vrrp.pid", "--checkers_pid": "keepalived-checkers.pid",
 	} {
