@@ -15,8 +15,14 @@ type Host struct {
 	dropped Drops
 	stopped bool
 
-	moved, changed bool // as in group
+	moved, changed bool // as in group, of all groups
 	strangers      map[RouterKey]struct{}
+
+	// deadline is the earliest of the groups', and holder the group it
+	// belongs to, nil if that is to be found out again. With it a packet costs
+	// the same however many groups there are.
+	deadline time.Time
+	holder   *group
 }
 
 // member is a router and the group it belongs to.
@@ -59,16 +65,32 @@ func (h *Host) Handle(now time.Time, ev Event) []Action {
 	return nil
 }
 
+// handled takes over what has changed with one group.
+func (h *Host) handled(g *group) {
+	h.moved, h.changed = h.moved || g.moved, h.changed || g.changed
+	g.moved, g.changed = false, false
+	d := g.deadline()
+	switch {
+	case g == h.holder && !d.Equal(h.deadline):
+		h.holder = nil
+	case h.holder != nil && !d.IsZero() && d.Before(h.deadline):
+		h.deadline, h.holder = d, g
+	}
+}
+
 // Deadline returns when Handle must next be called with Expiry; the zero
 // time if never.
 func (h *Host) Deadline() time.Time {
-	var t time.Time
+	if h.holder != nil {
+		return h.deadline
+	}
+	h.deadline = time.Time{}
 	for _, g := range h.groups {
-		if d := g.deadline(); !d.IsZero() && (t.IsZero() || d.Before(t)) {
-			t = d
+		if d := g.deadline(); !d.IsZero() && (h.holder == nil || d.Before(h.deadline)) {
+			h.deadline, h.holder = d, g
 		}
 	}
-	return t
+	return h.deadline
 }
 
 // each collects the actions of all groups.
@@ -76,6 +98,7 @@ func (h *Host) each(f func(*group) []Action) []Action {
 	var out []Action
 	for _, g := range h.groups {
 		out = append(out, f(g)...)
+		h.handled(g)
 	}
 	return out
 }
@@ -107,6 +130,7 @@ func (h *Host) receive(now time.Time, ev Received) []Action {
 	if drop != NotDropped {
 		return m.group.drop(now, m.router, ev, drop)
 	}
+	defer h.handled(m.group)
 	return m.group.receive(now, m.router, p)
 }
 
@@ -139,6 +163,7 @@ func (h *Host) linkState(now time.Time, ev LinkState) []Action {
 	for _, g := range h.groups {
 		if g.applyLink(ev) {
 			out = append(out, g.interfaceChanged(now)...)
+			h.handled(g)
 		}
 	}
 	return out

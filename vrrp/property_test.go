@@ -223,6 +223,7 @@ func (p *prober) handle(ev Event) {
 			p.t.Fatalf("%T: group %s is %v, its transitions ended in %v", ev, g.Name, g.State, states[g.Name])
 		}
 	}
+	p.checkDeadline(ev)
 	wanted, status := p.host.Changed()
 	if !wanted && !reflect.DeepEqual(p.before.wanted, after.wanted) || !status && !wanted && differ(p.before, after) != "" {
 		p.t.Fatalf("%T: changed without saying so (-before +after):\n%s", ev, differ(p.before, after))
@@ -244,6 +245,19 @@ func followRenames(states map[string]State, actions []Action) {
 		}
 	}
 	maps.Copy(states, now)
+}
+
+// checkDeadline compares the deadline with the earliest of the groups.
+func (p *prober) checkDeadline(ev Event) {
+	var want time.Time
+	for _, g := range p.host.groups {
+		if d := g.deadline(); !d.IsZero() && (want.IsZero() || d.Before(want)) {
+			want = d
+		}
+	}
+	if got := p.host.Deadline(); !got.Equal(want) {
+		p.t.Fatalf("%T: deadline %v, the earliest of the groups is %v", ev, got, want)
+	}
 }
 
 // checkSend examines one advertisement: only an active group sends, and

@@ -32,7 +32,7 @@ func (h *Host) reconfigure(now time.Time, configs []GroupConfig) []Action {
 		h.groups = append(h.groups, g)
 	}
 	h.index()
-	h.moved, h.changed = true, true
+	h.moved, h.changed, h.holder = true, true, nil
 	return out
 }
 

@@ -55,10 +55,6 @@ type RouterStatus struct {
 func (h *Host) Changed() (wanted, status bool) {
 	wanted, status = h.moved, h.changed
 	h.moved, h.changed = false, false
-	for _, g := range h.groups {
-		wanted, status = wanted || g.moved, status || g.changed
-		g.moved, g.changed = false, false
-	}
 	return wanted, status
 }
 
