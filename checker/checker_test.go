@@ -54,7 +54,12 @@ func TestDescribe(t *testing.T) {
 	}{
 		{"refused", t.Context(), connect(syscall.ECONNREFUSED), "connection refused", false},
 		{"no route", t.Context(), connect(syscall.EHOSTUNREACH), "no route to host", false},
-		{"forbidden here", t.Context(), connect(syscall.EPERM), "operation not permitted", false},
+		{"filtered here", t.Context(), connect(syscall.EPERM), "no verdict: operation not permitted on this director", true},
+		{"prohibited here", t.Context(), connect(syscall.EACCES), "no verdict: permission denied on this director", true},
+		{"into a black hole", t.Context(), connect(syscall.EINVAL), "no verdict: invalid argument on this director", true},
+		{"no network", t.Context(), connect(syscall.ENETUNREACH), "no verdict: network is unreachable on this director", true},
+		{"network down", t.Context(), connect(syscall.ENETDOWN), "no verdict: network is down on this director", true},
+		{"no interface", t.Context(), connect(syscall.ENODEV), "no verdict: no such device on this director", true},
 		{"the kernel's timeout", t.Context(), connect(syscall.ETIMEDOUT), "connection timed out", false},
 		{"deadline of the connection", t.Context(), os.ErrDeadlineExceeded, "timed out after 1s", false},
 		{"deadline of the context", late, connect(syscall.EINTR), "timed out after 1s", false},

@@ -13,9 +13,17 @@ type entry struct {
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when the goroutine has ended
 	again   chan struct{} // asks the goroutine for one more report
-	status  atomic.Pointer[Status]
+	status  atomic.Pointer[status]
 
 	reported bool // something has been reported, so that only news are
+}
+
+// status is what is known of one check.
+type status struct {
+	state  State
+	reason string // why state is not Healthy
+	blind  string // why the latest probe, and those before it back to the latest verdict, had none; "" if it had one
+	probed bool   // whether there has been a probe since the check was started
 }
 
 // newEntry returns an entry that is yet to be started.
@@ -24,15 +32,15 @@ func newEntry(checker Checker, report Report) *entry {
 		checker: checker, report: report,
 		done: make(chan struct{}), again: make(chan struct{}, 1),
 	}
-	e.status.Store(&Status{})
+	e.status.Store(&status{})
 	return e
 }
 
 // start begins to probe, with the state that an earlier check of the same
 // probe has reached.
-func (e *entry) start(spec Spec, known Status) {
-	e.status.Store(&Status{State: known.State, Reason: known.Reason, Since: known.Since})
-	runner := NewRunner(spec, e.checker, known.State, e.observe)
+func (e *entry) start(spec Spec, known status) {
+	e.status.Store(&status{state: known.state, reason: known.reason})
+	runner := NewRunner(spec, e.checker, known.state, e.observe)
 	runner.again = e.again
 	runner.repeat = func() { e.tell(spec) }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -55,19 +63,14 @@ func (e *entry) repeat() {
 // observe takes one result into the status, and reports what is new.
 func (e *entry) observe(result Result) {
 	before := *e.status.Load()
-	after := before
-	after.Last = result
-	after.State = result.State
-	after.Reason = reason(before.Reason, result)
-	after.Probes++
-	if result.Err != nil {
-		after.Failed++
-	}
-	if result.Changed || before.Since.IsZero() {
-		after.Since = result.Start.Add(result.Duration)
+	after := status{
+		state:  result.State,
+		reason: reason(before.reason, result),
+		blind:  blindness(result.Err),
+		probed: true,
 	}
 	e.status.Store(&after)
-	if !e.reported || after.State != before.State || after.Reason != before.Reason {
+	if !e.reported || after.state != before.state || after.reason != before.reason {
 		e.tell(result.Spec)
 	}
 }
@@ -76,22 +79,30 @@ func (e *entry) observe(result Result) {
 // against it. A target on its way back keeps that, and so does one of which
 // there is no news; "no verdict" is a reason only if nothing else is known.
 func reason(before string, result Result) string {
-	var local *LocalError
 	switch {
 	case result.State == Healthy:
 		return ""
-	case result.Err == nil, result.State == Unhealthy && errors.As(result.Err, &local):
+	case result.Err == nil, result.State == Unhealthy && blindness(result.Err) != "":
 		return before
 	}
 	return result.Err.Error()
 }
 
+// blindness is why a probe has no verdict; "" if it has one.
+func blindness(err error) string {
+	var local *LocalError
+	if errors.As(err, &local) {
+		return local.Reason
+	}
+	return ""
+}
+
 // tell reports the status, unless nothing has been found out yet.
 func (e *entry) tell(spec Spec) {
-	status := e.status.Load()
-	if status.Probes == 0 {
+	known := e.status.Load()
+	if !known.probed {
 		return
 	}
 	e.reported = true
-	e.report(spec, status.State, status.Reason)
+	e.report(spec, known.state, known.reason)
 }

@@ -214,20 +214,55 @@ func TestTCPCalledOff(t *testing.T) {
 	}
 }
 
+// A fault of this machine's own network says nothing about a real server;
+// that nobody answers at its address does.
 func TestTCPNoRoute(t *testing.T) {
 	inNamespace(t, func() {
 		target := netip.MustParseAddrPort("192.0.2.1:80")
-		wantError(t, check(t, tcpSpec(target, patience)), "network is unreachable")
+		wantError(t, check(t, tcpSpec(target, patience)), "no verdict: network is unreachable on this director")
 		_, network, err := net.ParseCIDR("192.0.2.0/24")
 		if err != nil {
 			t.Error(err)
 			return
 		}
-		if err := netlink.RouteAdd(&netlink.Route{Dst: network, Type: unix.RTN_UNREACHABLE}); err != nil {
+		for _, test := range []struct {
+			kind int
+			want string
+		}{
+			{unix.RTN_UNREACHABLE, "no route to host"},
+			{unix.RTN_PROHIBIT, "no verdict: permission denied on this director"},
+			{unix.RTN_BLACKHOLE, "no verdict: invalid argument on this director"},
+			{unix.RTN_THROW, "no verdict: network is unreachable on this director"},
+		} {
+			if err := netlink.RouteReplace(&netlink.Route{Dst: network, Type: test.kind}); err != nil {
+				t.Error(err)
+				return
+			}
+			wantError(t, check(t, tcpSpec(target, patience)), test.want)
+		}
+	})
+}
+
+// A director that loses its network takes out no real server.
+func TestRunnerWithoutRoute(t *testing.T) {
+	inNamespace(t, func() {
+		spec := tcpSpec(netip.MustParseAddrPort("192.0.2.1:80"), patience)
+		spec.Interval = time.Millisecond
+		c, err := New(spec)
+		if err != nil {
 			t.Error(err)
 			return
 		}
-		wantError(t, check(t, tcpSpec(target, patience)), "no route to host")
+		ctx, cancel := context.WithCancel(t.Context())
+		probes := 0
+		NewRunner(spec, c, Healthy, func(r Result) {
+			if r.State != Healthy {
+				t.Errorf("%s after probe %d: %v", r.State, probes, r.Err)
+			}
+			if probes++; probes == 5 {
+				cancel()
+			}
+		}).Run(ctx)
 	})
 }
 

@@ -2,8 +2,9 @@ package checker
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"sync/atomic"
-	"time"
 )
 
 // Report is told what is known of a target: after the first probe of a check,
@@ -16,19 +17,9 @@ import (
 // and must not wait for whoever calls Set or Close.
 type Report func(spec Spec, state State, reason string)
 
-// Status is a snapshot of one check.
-type Status struct {
-	State  State
-	Reason string    // why State is not Healthy
-	Since  time.Time // when State was reached; zero before the first probe
-	Last   Result    // the latest probe; zero before the first
-	Probes uint64    // made since the check was started
-	Failed uint64    // of them, the ones that failed
-}
-
 // Pool runs one Runner for each distinct Spec.
 //
-// Set and Close are for one goroutine at a time; Snapshot is for any.
+// Set and Close are for one goroutine at a time; Problems is for any.
 type Pool struct {
 	report  Report
 	create  func(Spec) (Checker, error)
@@ -48,7 +39,8 @@ func newPool(report Report, create func(Spec) (Checker, error)) *Pool {
 // Set makes the running checks equal to specs, in which one may occur many
 // times. What is in both goes on undisturbed; what is gone has ended, and will
 // not be reported again, when Set returns. A new check of the same probe as
-// one that ends, at another pace, begins with its state.
+// one that ends, at another pace, begins with its state; if several end that
+// disagree, with none.
 //
 // If a Spec is invalid, Set changes nothing and returns an error for each
 // invalid one.
@@ -93,19 +85,31 @@ func (p *Pool) plan(old map[Spec]*entry, specs []Spec) (map[Spec]*entry, error) 
 }
 
 // stopGone ends what is not wanted, all at once, waits for it, and returns
-// the last known status of each probe that ended.
-func stopGone(old, wanted map[Spec]*entry) map[Spec]Status {
+// what was known of each probe that ended. Two checks of one probe may
+// disagree, because they count differently: then nothing is known.
+func stopGone(old, wanted map[Spec]*entry) map[Spec]status {
 	for spec, e := range old {
 		if wanted[spec] == nil {
 			e.cancel()
 		}
 	}
-	known := map[Spec]Status{}
+	known, disputed := map[Spec]status{}, map[Spec]bool{}
 	for spec, e := range old {
-		if wanted[spec] == nil {
-			<-e.done
-			known[spec.probe()] = *e.status.Load()
+		if wanted[spec] != nil {
+			continue
 		}
+		<-e.done
+		last, probe := *e.status.Load(), spec.probe()
+		if last.state == Unknown {
+			continue
+		}
+		if other, found := known[probe]; found && other.state != last.state {
+			disputed[probe] = true
+		}
+		known[probe] = last
+	}
+	for probe := range disputed {
+		delete(known, probe)
 	}
 	return known
 }
@@ -116,14 +120,25 @@ func (p *Pool) Close() {
 	p.entries.Store(&map[Spec]*entry{})
 }
 
-// Snapshot returns the status of every check.
-func (p *Pool) Snapshot() map[Spec]Status {
-	entries := *p.entries.Load()
-	snapshot := make(map[Spec]Status, len(entries))
-	for spec, e := range entries {
-		snapshot[spec] = *e.status.Load()
+// Problems says which checks learn nothing of their targets, for reasons of
+// this director: a line for each reason with the number of checks, sorted.
+func (p *Pool) Problems() []string {
+	blind := map[string]int{}
+	for _, e := range *p.entries.Load() {
+		if reason := e.status.Load().blind; reason != "" {
+			blind[reason]++
+		}
 	}
-	return snapshot
+	var problems []string
+	for reason, count := range blind {
+		checks := "checks"
+		if count == 1 {
+			checks = "check"
+		}
+		problems = append(problems, fmt.Sprintf("%d %s without a verdict: %s", count, checks, reason))
+	}
+	slices.Sort(problems)
+	return problems
 }
 
 // probe is the part of a Spec that says what a good probe is.

@@ -190,9 +190,6 @@ func TestPoolSetKeeps(t *testing.T) {
 		if now := f.count(target(2)); now != gone {
 			t.Errorf("%d probes of what is gone", now-gone)
 		}
-		if _, ok := p.Snapshot()[target(2)]; ok {
-			t.Error("what is gone is in the snapshot")
-		}
 	})
 }
 
@@ -228,14 +225,10 @@ func TestPoolSetInheritsHealth(t *testing.T) {
 		set(t, p, spec)
 		time.Sleep(5 * time.Second)
 		expect(t, f, "192.0.2.1:80 unhealthy connection refused", "192.0.2.1:80 unknown connection refused")
-		before := p.Snapshot()[spec]
 		faster := spec
 		faster.Interval = 100 * time.Millisecond
 		faster.Timeout = 100 * time.Millisecond
 		set(t, p, faster)
-		if got := p.Snapshot()[faster]; got.State != Unhealthy || got.Reason != before.Reason || !got.Since.Equal(before.Since) {
-			t.Errorf("status %+v, want what was known: %+v", got, before)
-		}
 		f.set(spec, nil)
 		time.Sleep(50 * time.Millisecond)
 		expect(t, f, "192.0.2.1:80 unhealthy connection refused")
@@ -244,9 +237,9 @@ func TestPoolSetInheritsHealth(t *testing.T) {
 		otherwise := faster
 		otherwise.Type, otherwise.HTTP = TypeHTTP, HTTP{Method: "GET", Path: "/", Status: "200"}
 		set(t, p, otherwise)
-		if got := p.Snapshot()[otherwise].State; got != Unknown {
-			t.Errorf("another probe begins %s, want unknown", got)
-		}
+		f.set(spec, errors.New("connection refused"))
+		time.Sleep(50 * time.Millisecond)
+		expect(t, f, "192.0.2.1:80 unknown connection refused")
 	})
 }
 
@@ -267,7 +260,7 @@ func TestPoolSetInvalid(t *testing.T) {
 		}
 		time.Sleep(2 * time.Second)
 		expect(t, f)
-		if running := p.Snapshot(); len(running) != 1 || running[target(1)].Probes != 3 {
+		if running := *p.entries.Load(); len(running) != 1 || f.count(target(1)) != 3 || f.count(target(4)) != 0 {
 			t.Errorf("running: %v, want only what ran before", running)
 		}
 	})
@@ -291,40 +284,87 @@ func TestPoolWaits(t *testing.T) {
 			}
 		}
 		expect(t, f)
-		if left := p.Snapshot(); len(left) != 0 {
-			t.Errorf("snapshot after Close: %v", left)
-		}
 		p.Close()
 	})
 }
 
-func TestPoolSnapshot(t *testing.T) {
+// A director that has gone blind says so: what a check has found before stays,
+// and until the next verdict it is counted under the reason for having none.
+func TestPoolProblems(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p := newFarm()
 		defer p.Close()
-		begin := time.Now()
-		spec := target(1)
-		set(t, p, spec)
-		if got := p.Snapshot()[spec]; got.State != Unknown || got.Probes != 0 || !got.Since.IsZero() {
-			t.Errorf("before the first probe: %+v", got)
+		problems := func(want ...string) {
+			t.Helper()
+			if diff := cmp.Diff(want, p.Problems()); diff != "" {
+				t.Errorf("problems (-want +got):\n%s", diff)
+			}
 		}
-		time.Sleep(1500 * time.Millisecond)
-		f.set(spec, errors.New("connection refused"))
-		time.Sleep(2 * time.Second)
-		got := p.Snapshot()[spec]
-		if got.State != Unhealthy || got.Reason != "connection refused" || got.Probes != 4 || got.Failed != 2 {
-			t.Errorf("status %+v", got)
+		problems()
+		set(t, p, target(1), target(2), target(3), target(4))
+		problems()
+		time.Sleep(500 * time.Millisecond)
+		problems()
+		for n := range 3 {
+			f.set(target(n+1), &LocalError{Reason: "network is unreachable on this director"})
 		}
-		if since := got.Since.Sub(begin); since != 3001*time.Millisecond {
-			t.Errorf("unhealthy since %s, want 3.001s", since)
-		}
-		if last := got.Last.Start.Sub(begin); last != 3*time.Second || got.Last.Duration != time.Millisecond {
-			t.Errorf("last probe at %s took %s, want 3s and 1ms", last, got.Last.Duration)
-		}
+		f.set(target(4), &LocalError{Reason: "cannot allocate memory on this director"})
+		time.Sleep(time.Hour)
+		problems(
+			"1 check without a verdict: cannot allocate memory on this director",
+			"3 checks without a verdict: network is unreachable on this director",
+		)
+		f.set(target(1), nil)
+		f.set(target(2), errors.New("connection refused"))
+		set(t, p, target(1), target(2), target(3))
+		time.Sleep(time.Second)
+		problems("1 check without a verdict: network is unreachable on this director")
+		p.Close()
+		problems()
 	})
 }
 
-// Snapshots may be taken while everything changes.
+// Two checks of one probe that end and disagree leave nothing that a new one
+// could begin with, whichever of them ends first; one that has no verdict yet
+// disagrees with none.
+func TestPoolSetInheritsNoDispute(t *testing.T) {
+	strict, lenient := target(1), target(1)
+	strict.Fall, lenient.Fall = 1, 100
+	later := target(1)
+	later.Fall, later.Jitter = 1, time.Hour
+	merged := target(1)
+	merged.Interval, merged.Fall = 2*time.Second, 3
+	for _, test := range []struct {
+		name  string
+		specs []Spec
+		want  string
+	}{
+		{"both orders", []Spec{strict, lenient}, "192.0.2.1:80 unknown connection refused"},
+		{"out", []Spec{strict, later}, "192.0.2.1:80 unhealthy connection refused"},
+		{"in", []Spec{lenient, later}, "192.0.2.1:80 healthy "},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			for range 30 { // Go's maps have no order
+				synctest.Test(t, func(t *testing.T) {
+					f, p := newFarm()
+					defer p.Close()
+					set(t, p, test.specs[:1]...)
+					time.Sleep(500 * time.Millisecond)
+					set(t, p, test.specs...)
+					time.Sleep(1500 * time.Millisecond)
+					f.set(target(1), errors.New("connection refused"))
+					time.Sleep(5 * time.Second)
+					f.take()
+					set(t, p, merged)
+					time.Sleep(500 * time.Millisecond)
+					expect(t, f, test.want)
+				})
+			}
+		})
+	}
+}
+
+// Problems may be asked for while everything changes.
 func TestPoolConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, p := newFarm()
@@ -332,7 +372,7 @@ func TestPoolConcurrency(t *testing.T) {
 		go func() {
 			defer close(done)
 			for range 1000 {
-				p.Snapshot()
+				p.Problems()
 				time.Sleep(3 * time.Millisecond)
 			}
 		}()

@@ -12,9 +12,11 @@ import (
 
 // LocalError is a probe without a verdict, for reasons of this director. It
 // says nothing about the target, so it changes no health: a director that runs
-// out of file descriptors or processor time must not take out every real
-// server.
-type LocalError struct{ Reason string }
+// out of file descriptors or processor time, or whose own network fails, must
+// not take out every real server.
+type LocalError struct {
+	Reason string // not empty
+}
 
 // Error returns the reason.
 func (e *LocalError) Error() string { return "no verdict: " + e.Reason }
@@ -28,27 +30,32 @@ func (e timeoutError) Error() string { return fmt.Sprintf("timed out after %s", 
 // Timeout returns true, as for the timeouts of package net.
 func (timeoutError) Timeout() bool { return true }
 
-// lateness is how much later than its timeout a probe may be noticed to have
-// timed out. Go's timers are at most 30 ms late on a machine that is not
-// overloaded; on one that is, or that was paused, the answer may have been
-// there in time.
+// lateness is how much later than its timeout a probe may end. Go's timers are
+// at most 30 ms late on a machine that is not overloaded; on one that is, or
+// that was paused, the answer may have been there in time, or the target may
+// have given up on this director.
 func lateness(timeout time.Duration) time.Duration {
 	return max(timeout/10, 50*time.Millisecond)
 }
 
-// judge replaces a timeout that was noticed too late by a LocalError.
-func judge(err error, took, timeout time.Duration) error {
-	var waited interface{ Timeout() bool }
-	if !errors.As(err, &waited) || !waited.Timeout() || took <= timeout+lateness(timeout) {
-		return err
-	}
-	return &LocalError{Reason: fmt.Sprintf("this director is overloaded and woke up %s too late", (took - timeout).Round(time.Millisecond))}
-}
+// maxLate is how many failures in a row may be noticed too late before they
+// count. A pause makes one, and load that comes and goes a few, until a probe
+// gets through to a target that works. If none does for longer, the load is
+// there to stay, and a dead target must not be a member for as long.
+const maxLate = 5
+
+// errLate is the verdict on a failure that was noticed too late. It has no
+// figures: checks with the same reason are counted together.
+var errLate = &LocalError{Reason: "this director is overloaded or was paused, and noticed too late how probes ended"}
 
 // localErrnos are the errors of connect and socket that blame this director:
-// descriptors, memory, and (EADDRNOTAVAIL) local ports.
+// descriptors, memory, local ports (EADDRNOTAVAIL), its interfaces and routes
+// (EACCES is a prohibited one, EINVAL a black hole), and its packet filter
+// (EPERM). EHOSTUNREACH is not among them: a real server that is switched off
+// and does not answer ARP ends in it.
 var localErrnos = []syscall.Errno{
 	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
+	syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ENODEV, syscall.EPERM, syscall.EACCES, syscall.EINVAL,
 }
 
 // describe turns an error of the network into a few words. A probe that was

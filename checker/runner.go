@@ -2,7 +2,6 @@ package checker
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -22,6 +21,7 @@ type Runner struct {
 	spec    Spec
 	checker Checker
 	health  Health
+	late    int // failures noticed too late since the latest verdict that was in time
 	report  func(Result)
 	again   <-chan struct{} // nil, or asks for a call of repeat
 	repeat  func()
@@ -74,14 +74,29 @@ func (r *Runner) probe(ctx context.Context) {
 		return
 	}
 	took := time.Since(start)
-	err = judge(err, took, r.spec.Timeout)
+	err = r.judge(err, took)
 	changed := false
-	var local *LocalError
-	if !errors.As(err, &local) {
+	if blindness(err) == "" {
 		changed = r.health.Observe(err == nil)
 	}
 	r.report(Result{
 		Spec: r.spec, Start: start, Duration: took,
 		Err: err, State: r.health.State(), Changed: changed,
 	})
+}
+
+// judge returns what to make of the end of a probe: nothing if it failed and
+// that was noticed too late, unless that has become the rule.
+func (r *Runner) judge(err error, took time.Duration) error {
+	switch {
+	case blindness(err) != "":
+		return err
+	case err == nil, took <= r.spec.Timeout+lateness(r.spec.Timeout):
+		r.late = 0
+		return err
+	}
+	if r.late++; r.late > maxLate {
+		return err
+	}
+	return errLate
 }

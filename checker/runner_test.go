@@ -165,32 +165,88 @@ func TestRunnerLocalError(t *testing.T) {
 	})
 }
 
-// A timeout counts only if it was noticed in time: on an overloaded director
-// the answer may have been there.
+// A failure counts only if it was noticed in time, whatever it is: on a
+// director that is overloaded or was paused the answer may have been there. An
+// answer counts also if it comes late.
 func TestRunnerOverloaded(t *testing.T) {
 	tests := []struct {
-		took time.Duration
-		err  error
-		want State
+		took  time.Duration
+		err   error
+		start State
+		want  State
+		blind bool
 	}{
-		{500 * time.Millisecond, timeoutError{500 * time.Millisecond}, Unhealthy},
-		{550 * time.Millisecond, timeoutError{500 * time.Millisecond}, Unhealthy},
-		{551 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy},
-		{551 * time.Millisecond, context.DeadlineExceeded, Healthy},
-		{900 * time.Millisecond, errors.New("connection refused"), Unhealthy},
+		{500 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Unhealthy, false},
+		{550 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Unhealthy, false},
+		{551 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Healthy, true},
+		{551 * time.Millisecond, context.DeadlineExceeded, Healthy, Healthy, true},
+		{550 * time.Millisecond, errors.New("connection refused"), Healthy, Unhealthy, false},
+		{900 * time.Millisecond, errors.New("connection reset by peer"), Healthy, Healthy, true},
+		{900 * time.Millisecond, errors.New("HTTP 503, wanted 200-399"), Healthy, Healthy, true},
+		{900 * time.Millisecond, nil, Unhealthy, Healthy, false},
 	}
 	for _, test := range tests {
 		synctest.Test(t, func(t *testing.T) {
-			late := CheckFunc(func(context.Context) error {
-				time.Sleep(test.took) // as if there were no processor at the end of the timeout
-				return test.err
-			})
-			results := run(t, testSpec(), late, Healthy, 1950*time.Millisecond)
+			results := run(t, testSpec(), late(test.took, test.err), test.start, 1950*time.Millisecond)
 			last := results[len(results)-1]
 			var local *LocalError
-			if last.State != test.want || errors.As(last.Err, &local) != (test.want == Healthy) {
+			if last.State != test.want || errors.As(last.Err, &local) != test.blind {
 				t.Errorf("%v after %s: %s with error %v, want %s", test.err, test.took, last.State, last.Err, test.want)
 			}
+		})
+	}
+}
+
+// late is a checker that ends when it does, as if there were no processor at
+// the end of the timeout.
+func late(took time.Duration, verdict error) CheckFunc {
+	return func(context.Context) error {
+		time.Sleep(took)
+		return verdict
+	}
+}
+
+// A target that is dead behind a director that is overloaded for good is out
+// in the end; one that works stays in as long as a probe gets through now and
+// then, and so does one whose probes end in time now and then.
+func TestRunnerOverloadedForGood(t *testing.T) {
+	timeout, busy := timeoutError{500 * time.Millisecond}, &LocalError{Reason: "too many open files on this director"}
+	type probe struct {
+		took time.Duration
+		err  error
+	}
+	tooLate, inTime := probe{900 * time.Millisecond, timeout}, probe{500 * time.Millisecond, timeout}
+	for _, test := range []struct {
+		name   string
+		cycle  []probe // repeated
+		out    int     // the probe that takes the target out; 0 if none does
+		probes int
+	}{
+		{"dead", []probe{tooLate}, maxLate + 2, 20},
+		{"dead, and no descriptors now and then", []probe{tooLate, {0, busy}}, 2*(maxLate+2) - 1, 20},
+		{"gets through now and then", []probe{tooLate, tooLate, tooLate, tooLate, tooLate, tooLate, {0, nil}}, 0, 70},
+		{"a pause with every failure", []probe{tooLate, inTime, {0, nil}}, 0, 70},
+		{"dead, in time at last", []probe{tooLate, inTime}, 4, 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				n := -1
+				results := run(t, testSpec(), CheckFunc(func(ctx context.Context) error {
+					n++
+					p := test.cycle[n%len(test.cycle)]
+					return late(p.took, p.err)(ctx)
+				}), Healthy, time.Duration(test.probes)*time.Second-50*time.Millisecond)
+				out := 0
+				for i, r := range results {
+					if r.Changed {
+						out = i + 1
+						break
+					}
+				}
+				if out != test.out || len(results) != test.probes {
+					t.Errorf("out with probe %d of %d, want %d of %d", out, len(results), test.out, test.probes)
+				}
+			})
 		})
 	}
 }

@@ -16,13 +16,3 @@ func (k ServiceKey) Compare(other ServiceKey) int {
 func (s Service) String() string {
 	return s.ServiceKey.String() + " scheduler " + s.Scheduler
 }
-
-// String returns the key in ipvsadm's words: "192.168.200.11:80 of tcp 192.168.56.10:80".
-func (k RealServerKey) String() string {
-	return k.Address.String() + " of " + k.Service.String()
-}
-
-// Compare orders keys by service, then by address: -1, 0 or +1.
-func (k RealServerKey) Compare(other RealServerKey) int {
-	return cmp.Or(k.Service.Compare(other.Service), k.Address.Compare(other.Address))
-}

@@ -6,7 +6,14 @@
 // goroutine.
 package lvs
 
-import "net/netip"
+import (
+	"errors"
+	"net/netip"
+)
+
+// ErrAbsent says that the kernel has no IPVS, so that there is no table and
+// nothing can be in it.
+var ErrAbsent = errors.New("kernel has no IPVS")
 
 // Protocol is the transport protocol of a service, by its IP number.
 type Protocol uint8

@@ -15,7 +15,7 @@ type Model struct {
 	index     map[RealServerKey]*realServer // the real servers of servers
 	wanted    map[ServiceKey]struct{}       // the services of servers
 	owned     map[ServiceKey]struct{}       // the kernel may hold these because of us; includes wanted
-	undecided bool                          // whether a real server waits for Adopt
+	adopted   bool                          // whether Adopt has been called
 	withdrawn bool
 }
 
@@ -41,7 +41,9 @@ func (m *Model) Configure(servers []VirtualServerConfig, owned []ServiceKey) {
 		m.owned[config.ServiceKey] = struct{}{}
 		for _, rs := range vs.realServers {
 			m.index[RealServerKey{config.ServiceKey, rs.config.Address}] = rs
-			m.undecided = m.undecided || rs.adoption == undecided
+			if m.adopted && rs.adoption == undecided {
+				rs.adoption = newcomer
+			}
 		}
 	}
 }
@@ -59,17 +61,18 @@ func (m *Model) Observe(key RealServerKey, fact Fact) (changed, taken bool) {
 	return rs.member() != before, true
 }
 
-// Adopt tells what the kernel holds. Real servers that have come into the
-// configuration since the last call, and that the kernel holds already, are
-// members until a check says otherwise: a restart interrupts nothing. This is
-// decided once for each, so that it is remembered if the kernel loses them,
-// and so that nobody else makes a member by adding a destination. Adopt
-// returns whether it has decided anything.
+// Adopt tells what the kernel holds. At the first call, real servers that it
+// holds already are members until a check says otherwise: a restart interrupts
+// nothing. This is decided once, so that it is remembered if the kernel loses
+// them, and so that later nothing makes a member but a check: neither somebody
+// who adds a destination, nor a destination that could not be deleted before
+// its real server came back into the configuration. Adopt returns whether it
+// was the first call.
 func (m *Model) Adopt(have Table) bool {
-	if !m.undecided {
+	if m.adopted {
 		return false
 	}
-	m.undecided = false
+	m.adopted = true
 	for key, rs := range m.index {
 		if rs.adoption != undecided {
 			continue

@@ -144,6 +144,30 @@ func TestAdoptionIsRemembered(t *testing.T) {
 	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
 }
 
+// TestAdoptionIsForTheStart checks that a real server that a reload brings is
+// a newcomer, also if the kernel holds it: a check may have put it out, or
+// somebody else may have added it.
+func TestAdoptionIsForTheStart(t *testing.T) {
+	held := table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1)))
+	m := configured(table(), www(web1))
+	m.Observe(realKey(web1), lvs.Fact{Healthy: true})
+	m.Observe(realKey(web1), lvs.Fact{Reason: "connection refused"})
+	m.Configure(nil, nil)
+	m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
+	m.Adopt(held)
+	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr")))
+}
+
+// TestAdoptionAfterReload checks that a reload before the kernel's table could
+// be read takes nothing from adoption.
+func TestAdoptionAfterReload(t *testing.T) {
+	m := &lvs.Model{}
+	m.Configure([]lvs.VirtualServerConfig{www(web1)}, nil)
+	m.Configure([]lvs.VirtualServerConfig{www(web1, web2, web3)}, nil)
+	m.Adopt(table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+}
+
 // TestReconfigure checks what is kept by identity and what is not.
 func TestReconfigure(t *testing.T) {
 	held := table(entry("192.168.56.10:80", "wrr", destination(web1, 1)))
@@ -173,8 +197,16 @@ func TestReconfigure(t *testing.T) {
 	})
 	t.Run("the beginning of checking interrupts nothing", func(t *testing.T) {
 		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
-		m.Adopt(table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+		m.Adopt(held)
 		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+		if rs := m.Status()[0].RealServers[1]; rs.Health != lvs.Unknown || rs.Reason != "not checked until now, no check result yet" {
+			t.Errorf("status at the beginning of checking: %+v", rs)
+		}
+	})
+	t.Run("the check decides from then on", func(t *testing.T) {
+		m.Observe(realKey(web2), lvs.Fact{Reason: "timeout"})
+		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
+		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
 	})
 	t.Run("the caller's slice is not kept", func(t *testing.T) {
 		config := www(web1)

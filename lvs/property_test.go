@@ -17,7 +17,11 @@ type world struct {
 	config []lvs.VirtualServerConfig
 	kernel lvs.Table
 	facts  map[lvs.RealServerKey]bool // the second implementation: latest fact of what is configured and checked
-	held   map[lvs.RealServerKey]bool // taken over, of what is configured and checked
+	held   map[lvs.RealServerKey]bool // member until a fact, of what is configured and checked
+	out    map[lvs.RealServerKey]bool // put out by a check, configured or not: only a good check, or no check, brings it back
+
+	away    bool // the kernel cannot be reached
+	adopted bool // the kernel has been reached since the start
 }
 
 // foreign is a service of somebody else, which no history may change.
@@ -56,29 +60,39 @@ func drawReal(t *rapid.T) lvs.RealServerKey {
 // configure gives a configuration to the model and to the second
 // implementation.
 func (w *world) configure(config []lvs.VirtualServerConfig, owned []lvs.ServiceKey) {
-	before := checkedKeys(w.config)
+	checked, unchecked := checkedKeys(w.config, true), checkedKeys(w.config, false)
 	facts, held := w.facts, w.held
 	w.config, w.facts, w.held = config, map[lvs.RealServerKey]bool{}, map[lvs.RealServerKey]bool{}
-	for k := range checkedKeys(config) {
-		if !before[k] {
-			_, w.held[k] = w.kernel[k.Service].Destinations[k.Address]
-			continue
-		}
-		w.held[k] = held[k]
+	for k := range checkedKeys(config, true) {
+		w.held[k] = unchecked[k] || checked[k] && held[k]
 		if healthy, known := facts[k]; known {
 			w.facts[k] = healthy
 		}
 	}
+	for k := range checkedKeys(config, false) {
+		delete(w.out, k)
+	}
 	w.model.Configure(config, owned)
+}
+
+// adopt is the second implementation of Adopt.
+func (w *world) adopt() {
+	for k := range checkedKeys(w.config, true) {
+		if _, held := w.kernel[k.Service].Destinations[k.Address]; held && !w.adopted {
+			w.held[k] = true
+		}
+	}
+	w.adopted = true
 	w.model.Adopt(w.kernel)
 }
 
-// checkedKeys returns the real servers that are checked.
-func checkedKeys(config []lvs.VirtualServerConfig) map[lvs.RealServerKey]bool {
+// checkedKeys returns the real servers that are checked, or those that are
+// not.
+func checkedKeys(config []lvs.VirtualServerConfig, checked bool) map[lvs.RealServerKey]bool {
 	keys := map[lvs.RealServerKey]bool{}
 	for _, vs := range config {
 		for _, rs := range vs.RealServers {
-			if rs.Checked {
+			if rs.Checked == checked {
 				keys[lvs.RealServerKey{Service: vs.ServiceKey, Address: rs.Address}] = true
 			}
 		}
@@ -119,11 +133,23 @@ func (w *world) interfere(t *rapid.T) {
 	})
 }
 
-// reconcile applies the difference and checks what must hold of it.
+// reconcile applies the difference, if the kernel can be reached, and checks
+// what must hold of it.
 func (w *world) reconcile(t *rapid.T) {
+	if !w.away {
+		w.adopt()
+	}
 	want := w.model.Wanted()
 	if diff := cmp.Diff(w.wanted(), want, netipComparer); diff != "" {
 		t.Fatalf("wanted table (-second implementation +model):\n%s", diff)
+	}
+	for k := range w.out {
+		if _, member := want[k.Service].Destinations[k.Address]; member {
+			t.Fatalf("%v was put out by a check, and is a member without a good one", k)
+		}
+	}
+	if w.away {
+		return
 	}
 	before := map[lvs.ServiceKey]lvs.Entry{}
 	for k, e := range w.kernel {
@@ -178,21 +204,28 @@ func (w *world) checkOp(t *rapid.T, op lvs.Op, deleted map[lvs.Op]bool) {
 // services of others are never touched.
 func TestAnyHistory(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := &world{model: &lvs.Model{}, kernel: table(entry("10.9.9.9:80", "sh", destination("10.1.0.1:80", 1), destination("10.1.0.2:80", 9)))}
+		w := &world{model: &lvs.Model{}, out: map[lvs.RealServerKey]bool{}, kernel: table(entry("10.9.9.9:80", "sh", destination("10.1.0.1:80", 1), destination("10.1.0.2:80", 9)))}
 		t.Repeat(map[string]func(*rapid.T){
 			"configure": func(t *rapid.T) { w.configure(drawConfig(t), nil) },
 			"observe": func(t *rapid.T) {
 				k, healthy := drawReal(t), rapid.Bool().Draw(t, "healthy")
-				if _, taken := w.model.Observe(k, lvs.Fact{Healthy: healthy}); taken != checkedKeys(w.config)[k] {
+				if _, taken := w.model.Observe(k, lvs.Fact{Healthy: healthy}); taken != checkedKeys(w.config, true)[k] {
 					t.Fatalf("fact about %v taken: %v", k, taken)
 				} else if taken {
 					w.facts[k] = healthy
+					w.out[k] = true
+				}
+				if healthy {
+					delete(w.out, k)
 				}
 			},
 			"interfere": w.interfere,
+			"outage":    func(*rapid.T) { w.away = !w.away },
 			"restart": func(t *rapid.T) {
 				owned := w.model.Owned()
-				w.model, w.config = &lvs.Model{}, nil
+				w.model, w.config, w.adopted = &lvs.Model{}, nil, false
+				w.facts, w.held = nil, nil
+				clear(w.out)
 				w.configure(drawConfig(t), owned)
 			},
 			"": w.reconcile,

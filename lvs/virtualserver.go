@@ -11,15 +11,16 @@ type Fact struct {
 	Reason  string // why, in the words of the check: "connection refused"
 }
 
-// adoption is whether a real server was already in the kernel when it came
-// into the configuration.
+// adoption is what a real server was when it came into the configuration, or
+// when its check did: it decides on membership until there is a fact.
 type adoption uint8
 
 // The states of adoption.
 const (
-	undecided adoption = iota // the kernel's table has not been read since
-	newcomer                  // it was not there: no traffic before its first good check
-	takenOver                 // it was there: it stays until a check says otherwise
+	undecided adoption = iota // the kernel's table has not been read yet
+	newcomer                  // no member: no traffic before its first good check
+	takenOver                 // in the kernel when the process started: it stays until a check says otherwise
+	retained                  // a member without a check: it stays until the check says otherwise
 )
 
 // realServer is a configured real server with what is known about it.
@@ -38,7 +39,7 @@ func (r *realServer) member() bool {
 	case r.known:
 		return r.fact.Healthy
 	}
-	return r.adoption == takenOver
+	return r.adoption == takenOver || r.adoption == retained
 }
 
 // health returns what is known of the real server's health.
@@ -63,6 +64,8 @@ func (r *realServer) reason() string {
 		return r.fact.Reason
 	case r.adoption == takenOver:
 		return "found in the kernel, no check result yet"
+	case r.adoption == retained:
+		return "not checked until now, no check result yet"
 	}
 	return "no check result yet"
 }
@@ -75,16 +78,20 @@ type virtualServer struct {
 }
 
 // newVirtualServer builds a virtual server. Real servers found in known keep
-// what is known about them, unless they were not checked and are now or the
-// reverse: then what is known, or that nothing is, has lost its meaning.
+// what is known about them. One that was not checked and is now was a member,
+// and stays one; with the end of checking what is known loses its meaning.
 func newVirtualServer(config VirtualServerConfig, known map[RealServerKey]*realServer) *virtualServer {
 	config.RealServers = slices.Clone(config.RealServers)
 	vs := &virtualServer{config: config}
 	for _, rc := range config.RealServers {
 		rs := &realServer{config: rc}
 		old := known[RealServerKey{config.ServiceKey, rc.Address}]
-		if old != nil && old.config.Checked == rc.Checked {
+		switch {
+		case old == nil:
+		case old.config.Checked == rc.Checked:
 			rs.adoption, rs.known, rs.fact = old.adoption, old.known, old.fact
+		case rc.Checked:
+			rs.adoption = retained
 		}
 		vs.realServers = append(vs.realServers, rs)
 	}

@@ -20,8 +20,8 @@ import (
 )
 
 // Kernel is a connection to the kernel's IPVS table. Its errors name the
-// operation. After an error of Table the connection is closed and a new one
-// is dialed.
+// operation; they are lvs.ErrAbsent if the kernel has no IPVS. After an error
+// of Table the connection is closed and a new one is dialed.
 type Kernel interface {
 	Table() (lvs.Table, error)
 	Apply(lvs.Op) error
@@ -37,9 +37,14 @@ type Director struct {
 
 	inbox    inbox
 	snapshot atomic.Pointer[Status]
-	ready    chan struct{} // closed after the first attempt to reconcile
-	done     chan struct{} // closed when Run has ended
+	asked    atomic.Pointer[time.Time] // when the kernel was asked what it has not answered yet
+	ready    chan struct{}             // closed after the first attempt to reconcile
+	done     chan struct{}             // closed when Run has ended
 }
+
+// patience is how long the kernel may take for an answer before that is a
+// problem. It answers in microseconds, except where it loads a module.
+const patience = time.Second
 
 // timing is how long the director waits for what.
 type timing struct {
@@ -129,10 +134,23 @@ func (d *Director) Report(key lvs.RealServerKey, fact lvs.Fact) {
 	d.inbox.report(key, fact)
 }
 
-// Snapshot returns what the director knows, as of its latest pass. The caller
+// Snapshot returns what the director knows, as of its latest pass; that the
+// kernel does not let it get on with the present one is a problem. The caller
 // must not change it.
 func (d *Director) Snapshot() *Status {
-	return d.snapshot.Load()
+	status := d.snapshot.Load()
+	asked := d.asked.Load()
+	if asked == nil {
+		return status
+	}
+	waited := time.Since(*asked)
+	if waited <= patience {
+		return status
+	}
+	hung := *status
+	problem := fmt.Sprintf("ipvs: no answer from the kernel for %v", waited.Truncate(time.Second))
+	hung.Problems = append([]string{problem}, status.Problems...)
+	return &hung
 }
 
 // Ready returns a channel that is closed after the first attempt to reconcile,
@@ -142,15 +160,15 @@ func (d *Director) Ready() <-chan struct{} {
 }
 
 // Clear deletes our services from the kernel and ends reconciling, for an
-// ordered stop; Run must be running. Failures are retried until ctx is done;
-// a kernel that cannot be reached is an error at once. Services of others
-// stay.
+// ordered stop; Run must be running. Failures, and a kernel that cannot be
+// reached, are retried until ctx is done; a kernel without IPVS has nothing to
+// delete. Services of others stay.
 func (d *Director) Clear(ctx context.Context) error {
-	reply := make(chan error, 1)
+	reply := make(chan struct{})
 	d.inbox.clear(reply)
 	select {
-	case err := <-reply:
-		return err
+	case <-reply:
+		return nil
 	case <-d.done:
 		return errors.New("ipvs table not cleared: the director has ended")
 	case <-ctx.Done():

@@ -35,7 +35,6 @@ func (l *loop) edit(ctx context.Context, have lvs.Table, now time.Time) {
 		e.carryOut(op)
 	}
 	e.forget(wanted)
-	l.counters.Repairs += uint64(e.repairs)
 	e.log()
 }
 
@@ -54,8 +53,7 @@ func (e *edition) carryOut(op lvs.Op) {
 // attempt carries out one operation, and returns whether it succeeded.
 func (e *edition) attempt(op lvs.Op) bool {
 	earlier := e.failures[op]
-	if err := e.kernel.Apply(op); err != nil {
-		e.counters.Failures++
+	if err := e.call(func() error { return e.kernel.Apply(op) }); err != nil {
 		e.failures[op] = earlier.failedAgain(err, time.Now(), e.timing)
 		if earlier == nil {
 			e.failed++
@@ -66,7 +64,6 @@ func (e *edition) attempt(op lvs.Op) bool {
 		return false
 	}
 	e.have.Apply(op)
-	e.counters.Operations++
 	if e.undo[op] {
 		e.repairs++
 	}

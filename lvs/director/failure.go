@@ -19,6 +19,12 @@ func (f *failure) failedAgain(err error, now time.Time, t timing) *failure {
 	return &failure{err: err, delay: delay, next: now.Add(delay)}
 }
 
+// hurry makes the next attempt due at once, and later ones as soon as after a
+// first failure.
+func (f *failure) hurry(t timing) {
+	f.delay, f.next = t.retry/2, time.Time{}
+}
+
 // waits says whether it is too early for another attempt.
 func (f *failure) waits(now time.Time) bool {
 	return f != nil && now.Before(f.next)

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,13 +47,68 @@ func (b *buffer) take() string {
 	return b.text.String()
 }
 
+// counter counts the calls of the kernels that it is put in front of, and can
+// hold them up.
+type counter struct {
+	passes atomic.Uint64 // tables read
+	edits  atomic.Uint64 // operations, also those that failed
+
+	answers atomic.Pointer[chan struct{}] // closed when tables can be read; nil is now
+}
+
+// hang makes the reading of tables wait until a channel is closed.
+func (c *counter) hang(answer chan struct{}) {
+	c.answers.Store(&answer)
+}
+
+// on returns a kernel whose calls are counted.
+func (c *counter) on(kernel director.Kernel) director.Kernel {
+	return counted{kernel, c}
+}
+
+// counted is a kernel whose calls are counted.
+type counted struct {
+	director.Kernel
+	counter *counter
+}
+
+// Table counts a table that was read.
+func (c counted) Table() (lvs.Table, error) {
+	if answer := c.counter.answers.Load(); answer != nil {
+		<-*answer
+	}
+	table, err := c.Kernel.Table()
+	if err == nil {
+		c.counter.passes.Add(1)
+	}
+	return table, err
+}
+
+// Apply counts an operation.
+func (c counted) Apply(op lvs.Op) error {
+	c.counter.edits.Add(1)
+	return c.Kernel.Apply(op)
+}
+
 // fixture is a director on a kernel in memory, in a bubble of virtual time.
 type fixture struct {
 	*director.Director
+	counter
 	t      *testing.T
 	kernel *ipvstest.Kernel
 	log    *buffer
 	stop   func() // ends Run and waits for it
+
+	refusal atomic.Pointer[error] // why no connection to the kernel can be made
+}
+
+// refuse makes connections to the kernel fail, or not any more if err is nil.
+func (f *fixture) refuse(err error) {
+	if err == nil {
+		f.refusal.Store(nil)
+		return
+	}
+	f.refusal.Store(&err)
 }
 
 // run runs a test with a director that is not running yet.
@@ -75,11 +131,14 @@ func newFixture(t *testing.T, kernel *ipvstest.Kernel) *fixture {
 		return a
 	}})
 	dial := func() (director.Kernel, error) {
+		if refusal := f.refusal.Load(); refusal != nil {
+			return nil, *refusal
+		}
 		client, err := kernel.Dial()
 		if err != nil {
 			return nil, err
 		}
-		return client, nil
+		return f.on(client), nil
 	}
 	f.Director = director.New(dial, slog.New(handler))
 	return f

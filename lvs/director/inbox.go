@@ -14,7 +14,7 @@ type mail struct {
 	servers    []lvs.VirtualServerConfig // the latest ones
 	owned      []lvs.ServiceKey          // all that were named
 	facts      map[lvs.RealServerKey]lvs.Fact
-	clear      []chan<- error // where to answer calls of Clear
+	clear      []chan<- struct{} // closed when nothing is left
 }
 
 // inbox is where callers leave what they tell the loop.
@@ -69,6 +69,6 @@ func (i *inbox) report(key lvs.RealServerKey, fact lvs.Fact) {
 }
 
 // clear leaves a request to clear the table.
-func (i *inbox) clear(reply chan<- error) {
+func (i *inbox) clear(reply chan<- struct{}) {
 	i.put(func(m *mail) { m.clear = append(m.clear, reply) })
 }

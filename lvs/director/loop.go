@@ -2,6 +2,7 @@ package director
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -27,13 +28,11 @@ type loop struct {
 	failures map[lvs.Op]*failure
 	statuses []lvs.VirtualServerStatus
 	members  map[lvs.RealServerKey]string // logged as members, with the name of the virtual server
-	counters Counters
-	clears   []chan<- error
+	clears   []chan<- struct{}
 
-	stale       bool // whether statuses is out of date
-	unlogged    bool // whether members may be out of date
-	unreachable bool // whether the outage is that the kernel cannot be dialed
-	started     bool // whether ready is closed
+	stale    bool // whether statuses is out of date
+	unlogged bool // whether members may be out of date
+	started  bool // whether ready is closed
 }
 
 // touch records that statuses and members may be out of date.
@@ -60,6 +59,7 @@ func (l *loop) absorb(m mail) bool {
 	if len(m.clear) > 0 {
 		l.clears = append(l.clears, m.clear...)
 		l.model.Withdraw()
+		l.hurry()
 		changed = true
 		l.touch()
 	}
@@ -69,6 +69,17 @@ func (l *loop) absorb(m mail) bool {
 		l.publish()
 	}
 	return changed
+}
+
+// hurry makes attempts that wait for their time due: who clears the table has
+// little of it.
+func (l *loop) hurry() {
+	if l.outage != nil {
+		l.outage.hurry(l.timing)
+	}
+	for _, f := range l.failures {
+		f.hurry(l.timing)
+	}
 }
 
 // pass compares the kernel's table with the wanted one and edits it. It
@@ -103,7 +114,6 @@ func (l *loop) reconcile(ctx context.Context, now time.Time) time.Time {
 		return l.outage.next
 	}
 	l.recovered()
-	l.counters.Passes++
 	if l.model.Adopt(have) {
 		l.touch()
 	}
@@ -117,18 +127,32 @@ func (l *loop) reconcile(ctx context.Context, now time.Time) time.Time {
 // read returns the kernel's table, and connects to the kernel if need be.
 func (l *loop) read() (lvs.Table, error) {
 	if l.kernel == nil {
-		kernel, err := l.dial()
-		l.unreachable = err != nil
+		err := l.call(func() (err error) {
+			l.kernel, err = l.dial()
+			return err
+		})
 		if err != nil {
+			l.kernel = nil
 			return nil, err
 		}
-		l.kernel = kernel
 	}
-	table, err := l.kernel.Table()
+	var table lvs.Table
+	err := l.call(func() (err error) {
+		table, err = l.kernel.Table()
+		return err
+	})
 	if err != nil {
 		l.disconnect()
 	}
 	return table, err
+}
+
+// call makes one call of the kernel, which Snapshot sees while it lasts.
+func (l *loop) call(fn func() error) error {
+	start := time.Now()
+	l.asked.Store(&start)
+	defer l.asked.Store(nil)
+	return fn()
 }
 
 // disconnect closes the connection to the kernel.
@@ -148,7 +172,9 @@ func (l *loop) fail(err error) {
 		l.log.Warn("ipvs unavailable", "error", err)
 	}
 	l.outage = l.outage.failedAgain(err, time.Now(), l.timing)
-	l.counters.Failures++
+	if errors.Is(err, lvs.ErrAbsent) {
+		l.model.Settle(nil)
+	}
 }
 
 // recovered records that the table could be read.
@@ -174,18 +200,13 @@ func (l *loop) nextPass(period time.Duration) time.Time {
 	return due
 }
 
-// answer answers calls of Clear that are done, or that cannot be.
+// answer answers calls of Clear when nothing is left.
 func (l *loop) answer() {
-	var err error
-	switch {
-	case l.model.Empty():
-	case l.outage != nil && l.unreachable:
-		err = l.outage.err
-	default:
+	if !l.model.Empty() {
 		return
 	}
 	for _, reply := range l.clears {
-		reply <- err
+		close(reply)
 	}
 	l.clears = nil
 }
@@ -195,7 +216,7 @@ func (l *loop) publish() {
 	if l.stale {
 		l.statuses, l.stale = l.model.Status(), false
 	}
-	status := &Status{VirtualServers: l.statuses, Owned: l.model.Owned(), Counters: l.counters}
+	status := &Status{VirtualServers: l.statuses, Owned: l.model.Owned()}
 	if l.outage != nil {
 		status.Problems = append(status.Problems, l.outage.err.Error())
 	}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
 	"bascule/lvs/director"
@@ -38,20 +41,20 @@ func (s slow) Close() error {
 }
 
 // runSlow runs a director on a slow kernel, in a bubble of virtual time.
-func runSlow(t *testing.T, read, write time.Duration, test func(kernel *ipvstest.Kernel, d *director.Director, log *buffer), options ...director.Option) {
+func runSlow(t *testing.T, read, write time.Duration, test func(kernel *ipvstest.Kernel, d *director.Director, calls *counter), options ...director.Option) {
 	synctest.Test(t, func(t *testing.T) {
-		kernel, log := ipvstest.New(), &buffer{}
+		kernel, log, calls := ipvstest.New(), &buffer{}, &counter{}
 		d := director.New(func() (director.Kernel, error) {
 			client, err := kernel.Dial()
 			if err != nil {
 				return nil, err
 			}
-			return slow{client, read, write}, nil
+			return slow{calls.on(client), read, write}, nil
 		}, slog.New(slog.NewTextHandler(log, nil)), options...)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- d.Run(ctx) }()
-		test(kernel, d, log)
+		test(kernel, d, calls)
 		start := time.Now()
 		cancel()
 		if err := <-ended; err != nil {
@@ -79,7 +82,7 @@ func unchecked(n int) lvs.VirtualServerConfig {
 // slow answer does not matter for the period.
 func TestManyServices(t *testing.T) {
 	for services, passes := range map[int]uint64{1: 33, 600: 33, 1500: 18} {
-		runSlow(t, 100*time.Millisecond, 0, func(_ *ipvstest.Kernel, d *director.Director, _ *buffer) {
+		runSlow(t, 100*time.Millisecond, 0, func(_ *ipvstest.Kernel, d *director.Director, calls *counter) {
 			var servers []lvs.VirtualServerConfig
 			for n := range services {
 				vs := www()
@@ -88,7 +91,7 @@ func TestManyServices(t *testing.T) {
 			}
 			d.Configure(servers, nil)
 			time.Sleep(10 * time.Second)
-			if got := d.Snapshot().Counters.Passes; got < passes-2 || got > passes+2 {
+			if got := calls.passes.Load(); got < passes-2 || got > passes+2 {
 				t.Errorf("%d services: %d passes in 10 s, want about %d", services, got, passes)
 			}
 		})
@@ -97,7 +100,7 @@ func TestManyServices(t *testing.T) {
 
 // TestStopWhileEditing checks that the end does not wait for all edits.
 func TestStopWhileEditing(t *testing.T) {
-	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *counter) {
 		d.Configure([]lvs.VirtualServerConfig{unchecked(100)}, nil)
 		time.Sleep(10500 * time.Millisecond)
 		if members := len(kernel.Table()[key(vip)].Destinations); members < 5 || members > 15 {
@@ -109,7 +112,7 @@ func TestStopWhileEditing(t *testing.T) {
 // TestReportDoesNotWait checks that neither facts nor a configuration wait for
 // a busy kernel, and that the latest count.
 func TestReportDoesNotWait(t *testing.T) {
-	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *counter) {
 		d.Configure([]lvs.VirtualServerConfig{unchecked(10)}, nil)
 		time.Sleep(2 * time.Second)
 		start := time.Now()
@@ -131,10 +134,10 @@ func TestReportDoesNotWait(t *testing.T) {
 
 // TestOptions checks that period and retry are as asked for.
 func TestOptions(t *testing.T) {
-	runSlow(t, 0, 0, func(kernel *ipvstest.Kernel, d *director.Director, _ *buffer) {
+	runSlow(t, 0, 0, func(kernel *ipvstest.Kernel, d *director.Director, calls *counter) {
 		d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
 		time.Sleep(time.Minute)
-		if passes := d.Snapshot().Counters.Passes; passes < 6 || passes > 8 {
+		if passes := calls.passes.Load(); passes < 6 || passes > 8 {
 			t.Errorf("%d passes in a minute, want one in 10 s", passes)
 		}
 		kernel.SetAbsent(true)
@@ -147,4 +150,104 @@ func TestOptions(t *testing.T) {
 		kernel.SetAbsent(false)
 		time.Sleep(5 * time.Second)
 	}, director.WithPeriod(10*time.Second), director.WithRetry(3*time.Second, 3*time.Second))
+}
+
+// hung is a kernel that stops answering.
+type hung struct {
+	director.Kernel
+	table, edit chan struct{} // closed when calls are answered again; nil is at once
+}
+
+// Table reads the table when the kernel answers.
+func (h hung) Table() (lvs.Table, error) {
+	if h.table != nil {
+		<-h.table
+	}
+	return h.Kernel.Table()
+}
+
+// Apply carries out an operation when the kernel answers.
+func (h hung) Apply(op lvs.Op) error {
+	if h.edit != nil {
+		<-h.edit
+	}
+	return h.Kernel.Apply(op)
+}
+
+// TestHungKernel checks that a call of the kernel that hangs is a problem for
+// as long as it does, next to those there were before, whatever call it is.
+func TestHungKernel(t *testing.T) {
+	for _, call := range []string{"dial", "table", "edit"} {
+		t.Run(call, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				kernel, answer := ipvstest.New(), make(chan struct{})
+				d := director.New(func() (director.Kernel, error) {
+					h := hung{}
+					switch call {
+					case "dial":
+						<-answer
+					case "table":
+						h.table = answer
+					case "edit":
+						h.edit = answer
+					}
+					client, err := kernel.Dial()
+					h.Kernel = client
+					return h, err
+				}, slog.New(slog.DiscardHandler))
+				d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := make(chan error, 1)
+				go func() { ended <- d.Run(ctx) }()
+				for _, step := range []struct {
+					wait time.Duration
+					want []string
+				}{
+					{time.Second, nil},
+					{11500 * time.Millisecond, []string{"ipvs: no answer from the kernel for 12s"}},
+					{time.Hour, []string{"ipvs: no answer from the kernel for 1h0m12s"}},
+				} {
+					time.Sleep(step.wait)
+					if got := d.Snapshot().Problems; !slices.Equal(got, step.want) {
+						t.Errorf("problems %q, want %q", got, step.want)
+					}
+				}
+				close(answer)
+				time.Sleep(5 * time.Second)
+				if got := d.Snapshot().Problems; len(got) > 0 || len(kernel.Table()) != 1 {
+					t.Errorf("after an answer: problems %q, kernel\n%v", got, kernel)
+				}
+				cancel()
+				if err := <-ended; err != nil {
+					t.Errorf("Run: %v", err)
+				}
+			})
+		})
+	}
+}
+
+// TestHungKernelKeepsProblems checks that what was a problem before the kernel
+// stopped answering is shown still, and that Clear names both.
+func TestHungKernelKeepsProblems(t *testing.T) {
+	run(t, func(t *testing.T, f *fixture) {
+		f.kernel.Break("NEW_SERVICE "+vip, unix.ENOMEM)
+		f.configure(www(web1))
+		f.start()
+		f.wait(time.Second)
+		problem := "ipvs: add service tcp " + vip + " scheduler wrr: cannot allocate memory"
+		f.checkProblems(problem)
+		answer := make(chan struct{})
+		f.hang(answer)
+		f.wait(5 * time.Second)
+		f.checkProblems("ipvs: no answer from the kernel for 4s", problem)
+		f.checkProblems("ipvs: no answer from the kernel for 4s", problem)
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+		defer cancel()
+		if err := f.Clear(ctx); err == nil || !strings.Contains(err.Error(), "no answer from the kernel for 5s; ipvs: add service") {
+			t.Errorf("Clear: %v", err)
+		}
+		close(answer)
+		f.wait(time.Second)
+		f.checkProblems()
+	})
 }

@@ -3,8 +3,11 @@
 //
 //   - it reports success on a kernel without IPVS: see OpenAt;
 //   - its receive loop never gives up, and two goroutines on one handle take
-//     each other's replies: a Client belongs to one goroutine, and a call that
-//     takes too long is ended by closing the socket;
+//     each other's replies: a Client belongs to one goroutine, and one that
+//     waits too long for a reply is woken by closing the socket. That ends a
+//     wait for a reply only: the kernel carries out an edit, and loads a
+//     scheduler for it, before it returns from sending the request, and a call
+//     that hangs there lasts until the kernel lets go;
 //   - it does not read back all that it writes: every edit is built whole from
 //     the wanted object, nothing is read, modified and written;
 //   - it does not send the family of a destination, so that one of another
@@ -54,9 +57,10 @@ func (c *Client) Close() error {
 	return nil
 }
 
-// call makes one call of the handle. If no answer comes in time, closing the
+// call makes one call of the handle. If no reply comes in time, closing the
 // socket is the only thing that ends the wait: moby/ipvs takes the expiry of
-// its own timeout for a reason to wait again.
+// its own timeout for a reason to wait again. Whoever wants to know of a call
+// that hangs while it sends must look from outside.
 func (c *Client) call(fn func() error) error {
 	if c.lost {
 		return errLost

@@ -9,10 +9,13 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"bascule/lvs"
 )
 
-// ErrNoIPVS says that the kernel does not have IPVS, or has not loaded it.
-var ErrNoIPVS = errors.New("kernel has no IPVS: modprobe ip_vs")
+// ErrNoIPVS says that the kernel does not have IPVS, or has not loaded it. It
+// is an lvs.ErrAbsent.
+var ErrNoIPVS = fmt.Errorf("%w: modprobe ip_vs", lvs.ErrAbsent)
 
 // errStale says that moby/ipvs has another generic netlink family in mind
 // than the kernel.
@@ -42,11 +45,11 @@ func OpenAt(path string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ipvs: open a socket: %v", err)
 	}
-	if err := probe(handle); err != nil {
-		handle.Close()
+	client := NewClient(handle)
+	if err := client.probe(handle.GetConfig); err != nil {
+		_ = client.Close() // which always succeeds
 		return nil, err
 	}
-	client := NewClient(handle)
 	client.check = func() error { return sameFamily(id) }
 	return client, nil
 }
@@ -77,16 +80,21 @@ func sameFamily(id uint16) error {
 // probe checks that moby/ipvs itself knows the family. It asks once in the
 // life of the process and remembers a failure for ever, as family 0; the one
 // call that notices is GetConfig, which panics on the empty reply.
-func probe(handle *ipvs.Handle) (err error) {
-	defer func() {
-		if recover() != nil {
-			err = errStale
-		}
-	}()
-	if _, err := handle.GetConfig(); errors.Is(err, unix.ENOENT) {
+func (c *Client) probe(getConfig func() (*ipvs.Config, error)) error {
+	err := c.call(func() (err error) {
+		defer func() {
+			if recover() != nil {
+				err = errStale
+			}
+		}()
+		_, err = getConfig()
+		return err
+	})
+	switch {
+	case err == nil, errors.Is(err, errStale), errors.Is(err, errLost):
+		return err
+	case errors.Is(err, unix.ENOENT):
 		return errStale
-	} else if err != nil {
-		return fmt.Errorf("ipvs: read the timeouts: %v", err)
 	}
-	return nil
+	return fmt.Errorf("ipvs: read the timeouts: %v", err)
 }
