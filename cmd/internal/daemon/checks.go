@@ -44,6 +44,9 @@ func (f *fanOut) report(spec checker.Spec, state checker.State, reason string) {
 	if state == checker.Unknown {
 		return
 	}
+	if state == checker.Healthy {
+		reason = "check passed"
+	}
 	for _, key := range (*f.audience.Load())[spec] {
 		f.tell(key, lvs.Fact{Healthy: state == checker.Healthy, Reason: reason})
 	}

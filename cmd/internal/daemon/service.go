@@ -19,6 +19,7 @@ func (s service) Status() control.Status {
 	problems = append(problems, vrrpStatus.Problems...)
 	problems = append(problems, s.d.network.Problems()...)
 	problems = append(problems, lvsStatus.Problems...)
+	problems = append(problems, s.d.pool.Problems()...)
 	if refused := s.d.refused.Load(); refused != nil {
 		problems = append(problems, *refused)
 	}
