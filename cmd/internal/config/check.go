@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -116,8 +117,32 @@ func httpOption(name string) reader[string] {
 			p.add(n.place, "%s", strings.TrimPrefix(err.Error(), name+" "))
 			return "", false
 		}
+		if name == "host" && !validHost(value) {
+			p.add(n.place, `%s is no host name: such as "www.example.org" or "www.example.org:8080"`, quote(value))
+			return "", false
+		}
 		return value, true
 	}
+}
+
+// validHost is true of what a Host header can be: a name or an address, with
+// or without a port. The empty one stands for the default.
+func validHost(host string) bool {
+	name := host
+	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
+		port, err := strconv.ParseUint(host[colon+1:], 10, 16)
+		if err != nil || port == 0 {
+			return false
+		}
+		name = host[:colon]
+	}
+	if inner, ok := strings.CutPrefix(name, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return ok && err == nil && addr.Is6() && addr.Zone() == ""
+	}
+	other := func(r rune) bool { return !bareKey(r) && r != '.' }
+	return (name != "" || host == "") && !strings.ContainsFunc(name, other)
 }
 
 // spec returns the check of a target, or false if it has none.

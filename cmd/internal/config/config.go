@@ -130,7 +130,7 @@ func (c *Configuration) ForNode(name string) (*Node, error) {
 func (g group) forNode(name string) vrrp.GroupConfig {
 	config := vrrp.GroupConfig{
 		Name: g.name, Priority: uint8(g.priority[name]),
-		AdvertisementInterval: g.interval, Preempt: g.preempt,
+		AdvertisementInterval: g.interval, Preempt: g.preempt[name],
 	}
 	for _, r := range g.routers {
 		config.Routers = append(config.Routers, vrrp.RouterConfig{
@@ -151,17 +151,16 @@ func (s server) virtualServer() VirtualServer {
 // group is the configuration of a group on all directors.
 type group struct {
 	name     string
-	at       place
 	priority map[string]int64 // by node
 	interval time.Duration
-	preempt  vrrp.Preempt
+	preempt  map[string]vrrp.Preempt // by node
 	routers  []router
 }
 
 // router is the configuration of a virtual router on all directors.
 type router struct {
 	name       string
-	at, vridAt place
+	vridAt     place
 	interfaces map[string]string // by node
 	vrid       int64             // 0 if invalid
 	addresses  []address
@@ -188,4 +187,5 @@ type server struct {
 	config    lvs.VirtualServerConfig
 	checks    map[netip.AddrPort]checker.Spec
 	addressAt place
+	realAt    []place // of the address of each real server
 }

@@ -9,13 +9,15 @@ import (
 // contradictions reports what is wrong between keys that are right each by
 // itself.
 func (p *problems) contradictions(c *Configuration) {
-	p.duplicateAddresses(c)
+	virtual := p.duplicateAddresses(c)
 	p.duplicateVRIDs(c)
 	p.duplicateServices(c)
+	p.loops(c, virtual)
 }
 
-// duplicateAddresses reports virtual addresses that are given twice.
-func (p *problems) duplicateAddresses(c *Configuration) {
+// duplicateAddresses reports virtual addresses that are given twice. It
+// returns where each is given first.
+func (p *problems) duplicateAddresses(c *Configuration) map[netip.Addr]place {
 	first := map[netip.Addr]place{}
 	for _, g := range c.groups {
 		for _, r := range g.routers {
@@ -28,6 +30,7 @@ func (p *problems) duplicateAddresses(c *Configuration) {
 			}
 		}
 	}
+	return first
 }
 
 // duplicateVRIDs reports virtual routers that could not be told apart on the
@@ -68,5 +71,21 @@ func (p *problems) duplicateServices(c *Configuration) {
 			continue
 		}
 		first[key] = s.addressAt
+	}
+}
+
+// loops reports real servers that are the director itself: their connections
+// would come back to it. Here virtual is where virtual addresses are given.
+func (p *problems) loops(c *Configuration, virtual map[netip.Addr]place) {
+	for _, s := range c.servers {
+		for i, rs := range s.config.RealServers {
+			at, isVirtual := virtual[rs.Address.Addr()]
+			switch {
+			case rs.Address == s.config.Address:
+				p.add(s.realAt[i], "%q is the address of the virtual server itself: %s at %s", rs.Address, s.addressAt.key, s.addressAt)
+			case isVirtual:
+				p.add(s.realAt[i], "%q cannot be a real server, %s is a virtual address: %s at %s", rs.Address, rs.Address.Addr(), at.key, at)
+			}
+		}
 	}
 }

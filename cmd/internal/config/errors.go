@@ -11,7 +11,7 @@ import (
 type Error struct {
 	File    string // as given to Load or Parse
 	Line    int    // from 1; 0 if the mistake is of the file as a whole
-	Key     string // the whole path of the key; "" for mistakes of syntax
+	Key     string // the whole path of the key, or of the last one before a mistake of syntax; "" if there is none
 	Message string // what was given and what is allowed
 }
 

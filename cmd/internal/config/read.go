@@ -15,11 +15,17 @@ type reader[T any] func(p *problems, n *node) (value T, ok bool)
 type section struct {
 	*node
 	p       *problems
-	misread []string // known keys of which an unknown one seems to be a misspelling
+	misread []string // known keys that an unknown one seems to stand for
 }
 
 // section takes a node as a table. Keys that are not known are reported.
 func (p *problems) section(n *node, known ...string) (section, bool) {
+	return p.sectionNotYet(n, nil, known...)
+}
+
+// sectionNotYet is section for a table with keys that are not supported yet,
+// each with the known key that it would take the place of, or "".
+func (p *problems) sectionNotYet(n *node, notYet map[string]string, known ...string) (section, bool) {
 	if n.table == nil {
 		p.wrongType(n, "a table")
 		return section{}, false
@@ -27,6 +33,11 @@ func (p *problems) section(n *node, known ...string) (section, bool) {
 	s := section{node: n, p: p}
 	for _, name := range n.names {
 		if slices.Contains(known, name) {
+			continue
+		}
+		if instead, ok := notYet[name]; ok {
+			s.misread = append(s.misread, instead)
+			p.add(n.table[name].place, "is not supported yet")
 			continue
 		}
 		meant := nearest(name, known)
@@ -48,8 +59,8 @@ func (s section) missing(key, format string, args ...any) {
 	}
 }
 
-// isMisspelt is true of a key that seems to be there under another name, so
-// that its absence is no second mistake.
+// isMisspelt is true of a key that seems to be there under another name, or
+// whose place is taken, so that its absence is no second mistake.
 func (s section) isMisspelt(key string) bool { return slices.Contains(s.misread, key) }
 
 // named calls read for each table in the table of a key, with its name.
@@ -96,27 +107,48 @@ func required[T any](s section, key, allowed string, read reader[T]) (value T, o
 // perNode reads the value of a required key, which is either one for all
 // directors or a table with one for each.
 func perNode[T any](s section, key, allowed string, nodes []string, read reader[T]) map[string]T {
-	values := map[string]T{}
 	n := s.table[key]
 	if n == nil {
 		s.missing(key, "%s, or a table with one for each node", allowed)
-		return values
+		return nil
 	}
+	return byNode(s.p, n, nodes, read)
+}
+
+// optionalPerNode is perNode for a key with a default, which is the same for
+// all directors.
+func optionalPerNode[T any](s section, key string, otherwise T, nodes []string, read reader[T]) map[string]T {
+	if n := s.table[key]; n != nil {
+		return byNode(s.p, n, nodes, read)
+	}
+	return forAll(nodes, otherwise)
+}
+
+// byNode reads a value for all directors, or a table with one for each.
+func byNode[T any](p *problems, n *node, nodes []string, read reader[T]) map[string]T {
 	if n.table == nil {
-		if value, ok := read(s.p, n); ok {
-			for _, name := range nodes {
-				values[name] = value
-			}
+		if value, ok := read(p, n); ok {
+			return forAll(nodes, value)
 		}
-		return values
+		return nil
 	}
 	if len(nodes) > 0 {
-		s.p.checkNodes(n, nodes)
+		p.checkNodes(n, nodes)
 	}
+	values := map[string]T{}
 	for _, name := range n.names {
-		if value, ok := read(s.p, n.table[name]); ok {
+		if value, ok := read(p, n.table[name]); ok {
 			values[name] = value
 		}
+	}
+	return values
+}
+
+// forAll gives every director the same value.
+func forAll[T any](nodes []string, value T) map[string]T {
+	values := map[string]T{}
+	for _, name := range nodes {
+		values[name] = value
 	}
 	return values
 }
@@ -217,6 +249,18 @@ func choice(allowed ...string) reader[string] {
 			return "", false
 		}
 		return value, ok
+	}
+}
+
+// notYet reads what another reader does, apart from words that are not
+// supported yet.
+func notYet(read reader[string], words ...string) reader[string] {
+	return func(p *problems, n *node) (string, bool) {
+		if value, ok := n.scalar.(string); ok && slices.Contains(words, value) {
+			p.add(n.place, "%s is not supported yet", quote(value))
+			return "", false
+		}
+		return read(p, n)
 	}
 }
 

@@ -9,12 +9,14 @@ import (
 
 // position is where a key path occurs first in a file.
 type position struct {
-	line int // from 1
-	seq  int // counts the paths of the file
+	line    int  // from 1
+	seq     int  // counts the paths of the file
+	implied bool // a table that so far only the header of another one in it names
 }
 
 // positions maps the path of every key, table and array element of a TOML
-// text to where it occurs first. The decoder has no lines for keys.
+// text to where it occurs first; of a table that has a header, that is where
+// the header is. The decoder has no lines for keys.
 type positions map[string]position
 
 // scanner walks over a TOML text that the decoder has accepted. It finds keys
@@ -68,6 +70,18 @@ func (s *scanner) mark(path string) {
 	if _, ok := s.found[path]; !ok {
 		s.found[path] = position{line: s.line, seq: len(s.found)}
 	}
+}
+
+// markHeader records a table that a header names, or that it implies by naming
+// one in it. A header of its own tells more than one that implied it.
+func (s *scanner) markHeader(path string, implied bool) {
+	at, ok := s.found[path]
+	if !ok {
+		at = position{line: s.line, seq: len(s.found), implied: implied}
+	} else if at.implied && !implied {
+		at.line, at.implied = s.line, false
+	}
+	s.found[path] = at
 }
 
 // peek returns the byte at the position, 0 at the end.
@@ -127,7 +141,7 @@ func (s *scanner) header() string {
 	s.advance(brackets)
 	for i, key := range keys {
 		path = joinKey(path, key)
-		s.mark(path)
+		s.markHeader(path, i < len(keys)-1)
 		if brackets == 2 && i == len(keys)-1 {
 			s.counts[path]++
 		}

@@ -24,7 +24,8 @@ func TestScan(t *testing.T) {
 		{"escapes in keys", `"\u00e9\"#" = 1`, `"é\"#" 1`},
 		{"empty key", `"" = 1`, `"" 1`},
 		{"tables", "[a]\nb = 1\n[ c . d ]\ne = 1\n[a.x]", "a 1, a.b 2, c 3, c.d 3, c.d.e 4, a.x 5"},
-		{"table in front of its parent", "[a.b]\nx = 1\n[a]\ny = 1", "a 1, a.b 1, a.b.x 2, a.y 4"},
+		{"table in front of its parent", "[a.b]\nx = 1\n[a]\ny = 1", "a 3, a.b 1, a.b.x 2, a.y 4"},
+		{"table in front of both its parents", "[a.b.c]\n[a]\n[a.b]", "a 2, a.b 3, a.b.c 1"},
 		{
 			"arrays of tables", "[[a]]\nx = 1\n[[a]]\nx = 2\n[[a.b]]\ny = 1\n[a.c]\nz = 1",
 			"a 1, a[0] 1, a[0].x 2, a[1] 3, a[1].x 4, a[1].b 5, a[1].b[0] 5, a[1].b[0].y 6, a[1].c 7, a[1].c.z 8",

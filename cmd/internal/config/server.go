@@ -8,11 +8,14 @@ import (
 	"bascule/lvs"
 )
 
+// serverNotYet are the keys of a virtual server that are not supported yet.
+var serverNotYet = map[string]string{"addresses": "address", "fwmark": "address"}
+
 // server reads one virtual server.
 func (p *problems) server(name string, n *node) server {
 	result := server{addressAt: n.child("address"), checks: map[netip.AddrPort]checker.Spec{}}
 	result.config.Name = name
-	s, ok := p.section(n, "address", "protocol", "scheduler", "forwarding", "check", "real_server")
+	s, ok := p.sectionNotYet(n, serverNotYet, "address", "protocol", "scheduler", "forwarding", "check", "real_server")
 	if !ok {
 		return result
 	}
@@ -24,14 +27,14 @@ func (p *problems) server(name string, n *node) server {
 	config.Protocol = optional(s, "protocol", lvs.TCP, protocol)
 	config.Scheduler = optional(s, "scheduler", "wlc", choice(lvs.Schedulers()...))
 	config.Forwarding = lvs.Masquerade
-	optional(s, "forwarding", "", choice(lvs.Masquerade.String()))
+	optional(s, "forwarding", "", notYet(choice(lvs.Masquerade.String()), "direct", "tunnel"))
 	p.realServers(s, &result)
 	return result
 }
 
 // protocol reads the transport protocol of a service.
 func protocol(p *problems, n *node) (lvs.Protocol, bool) {
-	word, ok := choice(lvs.TCP.String(), lvs.UDP.String())(p, n)
+	word, ok := notYet(choice(lvs.TCP.String(), lvs.UDP.String()), "sctp")(p, n)
 	if word == lvs.UDP.String() {
 		return lvs.UDP, ok
 	}
@@ -88,6 +91,7 @@ func (p *problems) realServers(s section, result *server) {
 			continue
 		}
 		first[rs.Address] = element.table["address"].place
+		result.realAt = append(result.realAt, element.table["address"].place)
 		if c.kind == "" {
 			c.kind = checker.TypeTCP
 			checkMissing = checkMissing || result.config.Protocol == lvs.UDP

@@ -64,9 +64,10 @@ func didYouMean(unknown string, known []string) string {
 }
 
 // nearest is the known word of which an unknown one is a typing error: at most
-// one letter in three is wrong, whatever the case. It is "" if there is none.
+// one letter in three is wrong (one in a shorter word), whatever the case. It
+// is "" if there is none.
 func nearest(unknown string, known []string) string {
-	best, least := "", 1+(len(unknown)+2)/3
+	best, least := "", 1+max(1, len(unknown)/3)
 	for _, word := range known {
 		if d := distance(strings.ToLower(unknown), strings.ToLower(word)); d < least {
 			best, least = word, d

@@ -11,7 +11,8 @@ import (
 func TestNearest(t *testing.T) {
 	known := []string{"interface", "vrid", "addresses", "checksum", "lb", "lb2"}
 	tests := map[string]string{
-		"virdd": "vrid", "vird": "vrid", "VRID": "vrid", "adresses": "addresses", "address": "addresses",
+		"virdd": "", "vird": "vrid", "vrdi": "vrid", "vxyd": "", "vridd": "vrid",
+		"VRID": "vrid", "adresses": "addresses", "address": "addresses",
 		"interfce": "interface", "lb1": "lb", "state": "", "x": "", "": "", "priority": "",
 		strings.Repeat("a", 1000): "",
 	}
