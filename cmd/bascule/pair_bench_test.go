@@ -28,7 +28,7 @@ type contender struct {
 func contenders() []contender {
 	return []contender{
 		{"bascule", func(b *testing.B, host *lab.Host, _ int) machine {
-			d := newDirector(b, host, siteConfig)
+			d := newDirector(b, host, lab.ReferenceConfig)
 			must(b, d.Start(bounded(b)))
 			return d
 		}},

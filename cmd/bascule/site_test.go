@@ -16,52 +16,17 @@ import (
 	"bascule/cmd/internal/lab"
 )
 
-// siteConfig is the configuration of the tutorial's network.
-const siteConfig = `
-nodes = ["lb", "lb2"]
-
-[group.web]
-priority = { lb = 150, lb2 = 100 }
-
-[group.web.router.public]
-interface = "enp0s3"
-vrid = 56
-addresses = ["192.168.56.10/24"]
-
-[group.web.router.gateway]
-interface = "enp0s8"
-vrid = 200
-addresses = ["192.168.200.250/24"]
-
-[virtual_server.www]
-address = "192.168.56.10:80"
-scheduler = "wrr"
-check = { type = "http", status = "200-399", interval = "1s", timeout = "1s", rise = 1, fall = 1 }
-
-[[virtual_server.www.real_server]]
-address = "192.168.200.11:80"
-weight = 3
-
-[[virtual_server.www.real_server]]
-address = "192.168.200.12:80"
-
-[[virtual_server.www.real_server]]
-address = "192.168.200.13:80"
-`
-
 // The web servers as the configuration names them.
 var allWeb = []string{"192.168.200.11:80", "192.168.200.12:80", "192.168.200.13:80"}
 
-// The check parameters of siteConfig.
+// The check parameters of lab.ReferenceConfig.
 const (
 	checkInterval = time.Second
 	checkTimeout  = time.Second
 )
 
-// The priorities of siteConfig.
-const (
-	priorityLB2 = 100
-)
+// priorityLB2 is lb2's priority in lab.ReferenceConfig.
+const priorityLB2 = 100
 
 // site is the tutorial's network at work: both directors run, lb is active,
 // all web servers are members on both.
@@ -78,7 +43,7 @@ func newSite(t *testing.T) *site {
 	web, err := s.StartWebServers()
 	must(t, err)
 	s.web = web
-	s.lb, s.lb2 = newDirector(t, s.LB, siteConfig), newDirector(t, s.LB2, siteConfig)
+	s.lb, s.lb2 = newDirector(t, s.LB, lab.ReferenceConfig), newDirector(t, s.LB2, lab.ReferenceConfig)
 	ctx := bounded(t)
 	must(t, s.lb.Start(ctx))
 	must(t, s.lb2.Start(ctx))
@@ -204,9 +169,11 @@ func TestActiveStopped(t *testing.T) {
 	capture, err := s.Capture()
 	must(t, err)
 	p := s.probe(t)
+	watch := s.WatchAddress(lab.PublicVIP.Addr(), s.LB)
 	start := time.Now()
 	must(t, s.lb.Stop(bounded(t)))
 	took := time.Since(start)
+	heldUntilTold(t, watch, capture, start)
 	t.Logf("FIGURE SIGTERM to exit: %v", took.Round(time.Millisecond))
 	if took > time.Second+slack {
 		t.Errorf("SIGTERM to exit took %v, want at most 1 s", took)
@@ -219,6 +186,29 @@ func TestActiveStopped(t *testing.T) {
 	awaitAnswers(t, p, 10)
 	gapOf(t, p, "active director stopped", skew(priorityLB2)+100*time.Millisecond)
 	noTwoActives(t, capture)
+}
+
+// heldUntilTold checks that the other director was told before the address
+// went.
+func heldUntilTold(t *testing.T, watch *lab.AddressWatch, capture *lab.Capture, start time.Time) {
+	t.Helper()
+	holdings, err := watch.Stop()
+	must(t, err)
+	var held time.Time
+	for _, h := range holdings {
+		if len(h.Hosts) > 0 {
+			held = h.To
+		}
+	}
+	for _, f := range capture.Frames() {
+		if f.Kind == lab.Advertisement && f.Priority == 0 && f.LAN == lab.Public && f.Time.After(start) {
+			if f.Time.After(held) {
+				t.Errorf("priority 0 was sent at %v, the address was last seen at %v", f.Time, held)
+			}
+			return
+		}
+	}
+	t.Error("no priority 0 was sent")
 }
 
 // TestInternalLinkLost takes only the internal link from the active director:
@@ -318,7 +308,7 @@ func TestNoTrafficBeforeFirstCheck(t *testing.T) {
 	web, err := s.StartWebServers()
 	must(t, err)
 	must(t, web[2].Stop())
-	d := newDirector(t, s.LB, siteConfig)
+	d := newDirector(t, s.LB, lab.ReferenceConfig)
 	must(t, d.Start(bounded(t)))
 	seen := map[string]bool{}
 	_ = await(t, patience, "the two that work", func() bool {
@@ -348,7 +338,7 @@ func TestRestartKeepsTable(t *testing.T) {
 	for _, w := range s.web {
 		w.Behave(lab.Hang)
 	}
-	config := strings.Replace(siteConfig, `interval = "1s", timeout = "1s"`, `interval = "20s", timeout = "20s"`, 1)
+	config := strings.Replace(lab.ReferenceConfig, `interval = "1s", timeout = "1s"`, `interval = "20s", timeout = "20s"`, 1)
 	must(t, s.lb.WriteConfig(strings.Replace(config, "weight = 3", "weight = 5", 1)))
 	must(t, s.lb.Start(bounded(t)))
 	_ = await(t, patience, "the new weight", func() bool {
@@ -367,7 +357,7 @@ func TestReload(t *testing.T) {
 	s := newSite(t)
 	ctx := bounded(t)
 	p := s.probe(t)
-	must(t, s.lb.WriteConfig(strings.Replace(siteConfig, "weight = 3", "weight = 7", 1)))
+	must(t, s.lb.WriteConfig(strings.Replace(lab.ReferenceConfig, "weight = 3", "weight = 7", 1)))
 	must(t, s.lb.Reload(ctx))
 	weight := func(want int) func() bool {
 		return func() bool {
@@ -378,9 +368,9 @@ func TestReload(t *testing.T) {
 	}
 	await(t, patience, "the new weight", weight(7))
 
-	must(t, s.lb.WriteConfig(strings.Replace(siteConfig, "vrid = 56", "vrid = 0", 1)))
+	must(t, s.lb.WriteConfig(strings.Replace(lab.ReferenceConfig, "vrid = 56", "vrid = 0", 1)))
 	err := s.lb.Reload(ctx)
-	if err == nil || !strings.Contains(err.Error(), "bascule.toml:9: group.web.router.public.vrid: 0") {
+	if err == nil || !strings.Contains(err.Error(), "bascule.toml:10: group.web.router.public.vrid: 0") {
 		t.Errorf("reload of a faulty file: %v", err)
 	}
 	must(t, s.lb.Process().Signal(syscall.SIGHUP))
@@ -391,7 +381,7 @@ func TestReload(t *testing.T) {
 	if !weight(7)() {
 		t.Error("the faulty file changed the table")
 	}
-	must(t, s.lb.WriteConfig(siteConfig))
+	must(t, s.lb.WriteConfig(lab.ReferenceConfig))
 	must(t, s.lb.Process().Signal(syscall.SIGHUP))
 	await(t, patience, "the old weight", weight(3))
 	report, err := p.Stop()

@@ -133,3 +133,21 @@ func TestSendFaultEndsWithTheDuty(t *testing.T) {
 		}
 	})
 }
+
+// TestStatusIsFresh: what changes without a change of state is in the status a
+// moment later, although nothing else happens for a long time.
+func TestStatusIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := run(t, &scripted{})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		s.Deliver(from12(150))
+		synctest.Wait()
+		s.Deliver(from12(200)) // within the pause after the first
+		time.Sleep(freshPause)
+		synctest.Wait()
+		if got := s.Status().Groups[0].Routers[0].ActivePriority; got != 200 {
+			t.Errorf("priority of the active router = %d, want 200", got)
+		}
+	})
+}

@@ -174,18 +174,33 @@ func (s *Speaker) Run(ctx context.Context) error {
 		case r := <-s.events:
 			s.handle(r)
 		case <-timer.C:
-			s.expire()
+			s.tick(time.Now())
 		}
 	}
 }
 
-// arm sets the timer to the deadline of the host.
+// arm sets the timer to the deadline of the host, or to when the Status is to
+// be renewed if that is earlier.
 func (s *Speaker) arm(timer *time.Timer) {
-	if d := s.host.Deadline(); !d.IsZero() {
-		timer.Reset(time.Until(d))
+	due := s.host.Deadline()
+	if fresh := s.published.Add(freshPause); s.stale && (due.IsZero() || fresh.Before(due)) {
+		due = fresh
+	}
+	if due.IsZero() {
+		timer.Stop()
 		return
 	}
-	timer.Stop()
+	timer.Reset(time.Until(due))
+}
+
+// tick does what the timer was armed for.
+func (s *Speaker) tick(now time.Time) {
+	if due := s.host.Deadline(); !due.IsZero() && !now.Before(due) {
+		s.expire()
+	}
+	if s.stale && now.Sub(s.published) >= freshPause {
+		s.snapshot(now)
+	}
 }
 
 // handle carries out what follows from one event.
