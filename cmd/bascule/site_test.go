@@ -168,8 +168,8 @@ func TestActiveStopped(t *testing.T) {
 	s := newSite(t)
 	capture, err := s.Capture()
 	must(t, err)
-	p := s.probe(t)
 	watch := s.WatchAddress(lab.PublicVIP.Addr(), s.LB)
+	p := s.probe(t)
 	start := time.Now()
 	must(t, s.lb.Stop(bounded(t)))
 	took := time.Since(start)
@@ -188,22 +188,19 @@ func TestActiveStopped(t *testing.T) {
 	noTwoActives(t, capture)
 }
 
-// heldUntilTold checks that the other director was told before the address
-// went.
+// heldUntilTold checks that the address went only after the other director had
+// been told.
 func heldUntilTold(t *testing.T, watch *lab.AddressWatch, capture *lab.Capture, start time.Time) {
 	t.Helper()
 	holdings, err := watch.Stop()
 	must(t, err)
-	var held time.Time
-	for _, h := range holdings {
-		if len(h.Hosts) > 0 {
-			held = h.To
-		}
+	if len(holdings) != 2 || len(holdings[0].Hosts) != 1 || len(holdings[1].Hosts) != 0 {
+		t.Fatalf("holdings of the address = %v, want it held and then gone", holdings)
 	}
 	for _, f := range capture.Frames() {
 		if f.Kind == lab.Advertisement && f.Priority == 0 && f.LAN == lab.Public && f.Time.After(start) {
-			if f.Time.After(held) {
-				t.Errorf("priority 0 was sent at %v, the address was last seen at %v", f.Time, held)
+			if gone := holdings[1].From; gone.Before(f.Time) {
+				t.Errorf("the address was gone at %v, priority 0 was sent at %v", gone, f.Time)
 			}
 			return
 		}
