@@ -175,6 +175,9 @@ func (l *lab) del(p netip.Prefix) {
 func (l *lab) addresses() []netip.Prefix {
 	l.t.Helper()
 	list, err := l.here.AddrList(l.link(l.here, l.name), netlink.FAMILY_V4)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // the addresses changed meanwhile
+		list, err = l.here.AddrList(l.link(l.here, l.name), netlink.FAMILY_V4)
+	}
 	l.check(err)
 	out := []netip.Prefix{}
 	for _, a := range list {

@@ -1,6 +1,7 @@
 package speaker
 
 import (
+	"errors"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -81,6 +82,9 @@ func realStation(t *testing.T, iface, address string, bridge netlink.Link) stati
 func addresses(t *testing.T, l netlink.Link) []netip.Prefix {
 	t.Helper()
 	list, err := netlink.AddrList(l, netlink.FAMILY_V4)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // the addresses changed meanwhile
+		list, err = netlink.AddrList(l, netlink.FAMILY_V4)
+	}
 	check(t, err)
 	var all []netip.Prefix
 	for _, a := range list {

@@ -117,6 +117,9 @@ func has(t *testing.T, address string) bool {
 	l, err := netlink.LinkByName("v0")
 	must(t, err)
 	list, err := netlink.AddrList(l, netlink.FAMILY_V4)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // the addresses changed meanwhile
+		list, err = netlink.AddrList(l, netlink.FAMILY_V4)
+	}
 	must(t, err)
 	for _, a := range list {
 		if netip.MustParsePrefix(a.IPNet.String()).Addr() == netip.MustParseAddr(address) {

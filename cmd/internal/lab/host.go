@@ -91,6 +91,9 @@ func (h *Host) Addresses(iface string) ([]netip.Prefix, error) {
 		return nil, err
 	}
 	list, err := h.space.handle.AddrList(link, netlink.FAMILY_ALL)
+	for errors.Is(err, netlink.ErrDumpInterrupted) { // the addresses changed meanwhile
+		list, err = h.space.handle.AddrList(link, netlink.FAMILY_ALL)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("addresses of %s on %s: %v", iface, h.Name, err)
 	}
