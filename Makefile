@@ -60,13 +60,14 @@ vet:
 
 test-race: ## all tests that the running kernel can do, with the race detector
 	@echo "== tests, with the race detector"
-	$(GO) test -race -count=1 ./...
+	@.ci/figures build/test-race.log $(GO) test -race -count=1 -v ./...
 
 # One package at a time: each is a machine of its own, with two processors.
 test-ipvs: ## the tests that need IPVS, in a virtual machine if need be
 	@echo "== tests that need IPVS"
 	packages=$$(.ci/list ipvs) && tests=$$(.ci/list ipvs-tests) && \
-	CGO_ENABLED=0 $(GO) test -tags ipvs -p 1 -count=1 -run "$$tests" -exec '$(CURDIR)/testdata/vm/exec' $$packages
+	CGO_ENABLED=0 .ci/figures build/test-ipvs.log \
+		$(GO) test -tags ipvs -p 1 -count=1 -v -run "$$tests" -exec '$(CURDIR)/testdata/vm/exec' $$packages
 
 test-vm: ## the virtual machine itself: what it promises to the tests in it
 	testdata/vm/test
