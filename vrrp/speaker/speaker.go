@@ -291,14 +291,14 @@ func (s *Speaker) publish(now time.Time) {
 	// Said once, they are the network's to remove: later somebody else may
 	// have a right to them.
 	s.leftovers = nil
+	s.forgetFaults(wanted)
 	s.network.Want(wanted)
 	s.snapshot(now)
 }
 
 // forgetFaults drops the faults of interfaces on which nothing is to be sent
 // any more: nobody would notice that they have passed.
-func (s *Speaker) forgetFaults() {
-	wanted := s.host.Wanted()
+func (s *Speaker) forgetFaults(wanted map[string]vrrp.Wanted) {
 	for iface := range s.sendFaults {
 		if len(wanted[iface].Present) == 0 {
 			delete(s.sendFaults, iface)
@@ -309,7 +309,6 @@ func (s *Speaker) forgetFaults() {
 // snapshot publishes a new Status.
 func (s *Speaker) snapshot(now time.Time) {
 	s.published, s.stale = now, false
-	s.forgetFaults()
 	st := &Status{Status: s.host.Status()}
 	for iface, fault := range s.sendFaults {
 		if fault != "" {
