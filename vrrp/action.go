@@ -1,6 +1,9 @@
 package vrrp
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Action is something that the caller of Handle must do once, in order: one
 // of Send, Announce, Transition, Notice.
@@ -12,7 +15,12 @@ type Send struct {
 	Source        netip.Addr
 	Destination   netip.Addr
 	Advertisement Advertisement
-	Checksum      ChecksumForm
+	Encoding      Encoding
+}
+
+// Append appends the payload of the packet to b and returns the longer slice.
+func (s Send) Append(b []byte) []byte {
+	return s.Advertisement.Append(b, s.Source, s.Destination, s.Encoding)
 }
 
 // Announce asks for gratuitous ARP (or unsolicited neighbour advertisements)
@@ -39,7 +47,11 @@ type Notice struct {
 	Group  string // empty, like Router, if it is about none that is configured
 	Router string
 	Kind   NoticeKind
+	Drop   DropReason // of NoticeDropped; NotDropped of others
 	Detail string
+	// Recurs is within which time the notice comes again if what it is about
+	// goes on; 0 of what lasts, or is told but once.
+	Recurs time.Duration
 }
 
 // NoticeKind says what a Notice is about.
@@ -54,6 +66,8 @@ const (
 	NoticeDropped                            // packets are being dropped, with the reason
 	NoticePeerLower                          // another director of lower priority is active too
 	NoticeStranger                           // an advertisement for a virtual router that is not configured
+	NoticeUnsigned                           // unsigned advertisements are accepted
+	NoticeOwner                              // another director claims to own the addresses that we own
 	noticeKinds                              // how many there are
 )
 
@@ -74,6 +88,10 @@ func (k NoticeKind) String() string {
 		return "second active router of lower priority"
 	case NoticeStranger:
 		return "unknown virtual router"
+	case NoticeUnsigned:
+		return "unsigned advertisements accepted"
+	case NoticeOwner:
+		return "second owner of the addresses"
 	}
 	return "invalid notice"
 }
@@ -89,4 +107,11 @@ func (Notice) action()     {}
 type Wanted struct {
 	Present []netip.Prefix
 	Absent  []netip.Prefix
+	// Owned are those of both lists that are the interface's own, of a router
+	// with priority Owner: what others have put there is never removed, and
+	// may be the source of advertisements.
+	Owned []netip.Prefix
+	// LinkLocal says that a virtual router of IPv6 needs a link-local address
+	// of the interface to send from: one that uses multicast.
+	LinkLocal bool
 }

@@ -84,14 +84,14 @@ func TestCapturedAdvertisements(t *testing.T) {
 			if source.String() != tt.source || destination.String() != tt.destination {
 				t.Fatalf("captured from %v to %v, want %s to %s", source, destination, tt.source, tt.destination)
 			}
-			adv, form, drop := ParseAdvertisement(payload, source, destination)
-			if drop != NotDropped || form != ChecksumPseudoHeader {
-				t.Fatalf("dropped: %v, checksum form: %v", drop, form)
+			m, drop := Parse(payload, source, destination)
+			if drop != NotDropped || m.Checksum != ChecksumPseudoHeader {
+				t.Fatalf("dropped: %v, checksum form: %v", drop, m.Checksum)
 			}
-			if diff := cmp.Diff(tt.want, adv, addrs); diff != "" {
+			if diff := cmp.Diff(tt.want, m.Advertisement, addrs); diff != "" {
 				t.Errorf("advertisement (-want +got):\n%s", diff)
 			}
-			if diff := cmp.Diff(payload, adv.Append(nil, source, destination, form)); diff != "" {
+			if diff := cmp.Diff(payload, m.Append(nil, source, destination, Encoding{Checksum: m.Checksum})); diff != "" {
 				t.Errorf("written again (-want +got):\n%s", diff)
 			}
 		})
@@ -106,22 +106,22 @@ func TestChecksumForms(t *testing.T) {
 		t.Fatalf("captured checksum is %04x", got)
 	}
 	binary.BigEndian.PutUint16(payload[checksumOffset:], 0xa85c)
-	adv, form, drop := ParseAdvertisement(payload, source, destination)
-	if drop != NotDropped || form != ChecksumMessage {
-		t.Fatalf("over the message alone: dropped %v, form %v", drop, form)
+	m, drop := Parse(payload, source, destination)
+	if drop != NotDropped || m.Checksum != ChecksumMessage {
+		t.Fatalf("over the message alone: dropped %v, form %v", drop, m.Checksum)
 	}
-	if diff := cmp.Diff(payload, adv.Append(nil, source, destination, ChecksumMessage)); diff != "" {
+	if diff := cmp.Diff(payload, m.Append(nil, source, destination, Encoding{Checksum: ChecksumMessage})); diff != "" {
 		t.Errorf("written again (-want +got):\n%s", diff)
 	}
 
 	payload, source, destination = dissect(t, "vrrp6")
-	adv, _, _ = ParseAdvertisement(payload, source, destination)
-	if diff := cmp.Diff(payload, adv.Append(nil, source, destination, ChecksumMessage)); diff != "" {
+	m, _ = Parse(payload, source, destination)
+	if diff := cmp.Diff(payload, m.Append(nil, source, destination, Encoding{Checksum: ChecksumMessage})); diff != "" {
 		t.Errorf("IPv6 has no form without a pseudo-header (-want +got):\n%s", diff)
 	}
 	copy(payload[checksumOffset:], []byte{0, 0})
 	binary.BigEndian.PutUint16(payload[checksumOffset:], ^fold(sum16(0, payload)))
-	if _, _, drop = ParseAdvertisement(payload, source, destination); drop != DropChecksum {
+	if _, drop = Parse(payload, source, destination); drop != DropChecksum {
 		t.Errorf("IPv6 over the message alone: %v, want %v", drop, DropChecksum)
 	}
 }
@@ -133,9 +133,16 @@ func resum(b []byte, source, destination netip.Addr) []byte {
 	return b
 }
 
-// TestParseAdvertisementDrops has one message for every reason to refuse it
+// resum2 corrects the checksum of a message of version 2.
+func resum2(b []byte) []byte {
+	copy(b[checksumOffset:], []byte{0, 0})
+	binary.BigEndian.PutUint16(b[checksumOffset:], checksum(b, netip.Addr{}, netip.Addr{}, ChecksumMessage))
+	return b
+}
+
+// TestParseDrops has one message for every reason to refuse it
 // that needs no configuration.
-func TestParseAdvertisementDrops(t *testing.T) {
+func TestParseDrops(t *testing.T) {
 	_, source, destination := dissect(t, "vrrp4")
 	tests := []struct {
 		name   string
@@ -151,9 +158,10 @@ func TestParseAdvertisementDrops(t *testing.T) {
 		{"one address more than counted", func(b []byte) []byte { return append(b, 1, 2, 3, 4) }, DropLength},
 		{"count too large", func(b []byte) []byte { b[3] = 2; return b }, DropLength},
 		{"count too small", func(b []byte) []byte { b[3] = 0; return b }, DropLength},
-		{"version 2", func(b []byte) []byte { b[0] = 0x21; return b }, DropVersion},
+		{"version 1", func(b []byte) []byte { b[0] = 0x11; return b }, DropVersion},
 		{"version 4", func(b []byte) []byte { b[0] = 0x41; return b }, DropVersion},
-		{"version before length", func(b []byte) []byte { b[0] = 0x21; return append(b, 0) }, DropVersion},
+		{"version before length", func(b []byte) []byte { b[0] = 0x41; return append(b, 0) }, DropVersion},
+		{"version 2 without its authentication data", func(b []byte) []byte { b[0] = 0x21; return b }, DropLength},
 		{"type 0", func(b []byte) []byte { b[0] = 0x30; return b }, DropType},
 		{"type 2", func(b []byte) []byte { b[0] = 0x32; return b }, DropType},
 		{"type before length", func(b []byte) []byte { b[0] = 0x32; return append(b, 0) }, DropType},
@@ -170,7 +178,7 @@ func TestParseAdvertisementDrops(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			payload, _, _ := dissect(t, "vrrp4")
-			if _, _, drop := ParseAdvertisement(tt.change(payload), source, destination); drop != tt.want {
+			if _, drop := Parse(tt.change(payload), source, destination); drop != tt.want {
 				t.Errorf("got %v, want %v", drop, tt.want)
 			}
 		})
@@ -182,11 +190,11 @@ func TestParseAdvertisementDrops(t *testing.T) {
 func TestReservedBits(t *testing.T) {
 	payload, source, destination := dissect(t, "vrrp4")
 	payload[4] |= 0xf0
-	adv, _, drop := ParseAdvertisement(resum(payload, source, destination), source, destination)
-	if drop != NotDropped || adv.Interval != 100*time.Millisecond {
-		t.Fatalf("dropped %v, interval %v, want 100ms", drop, adv.Interval)
+	m, drop := Parse(resum(payload, source, destination), source, destination)
+	if drop != NotDropped || m.Interval != 100*time.Millisecond {
+		t.Fatalf("dropped %v, interval %v, want 100ms", drop, m.Interval)
 	}
-	if again := adv.Append(nil, source, destination, ChecksumPseudoHeader); again[4]&0xf0 != 0 {
+	if again := m.Append(nil, source, destination, Encoding{}); again[4]&0xf0 != 0 {
 		t.Errorf("reserved bits sent as %#x", again[4]&0xf0)
 	}
 }
@@ -196,11 +204,11 @@ func TestReservedBits(t *testing.T) {
 func TestBothZerosOfTheChecksum(t *testing.T) {
 	payload, source, destination := dissect(t, "vrrp4")
 	copy(payload[checksumOffset:], []byte{0xff, 0xff, 192, 0, 0x08, 0x30})
-	adv, form, drop := ParseAdvertisement(payload, source, destination)
+	m, drop := Parse(payload, source, destination)
 	if drop != NotDropped {
 		t.Fatalf("dropped: %v", drop)
 	}
-	again := adv.Append(nil, source, destination, form)
+	again := m.Append(nil, source, destination, Encoding{Checksum: m.Checksum})
 	if got := binary.BigEndian.Uint16(again[checksumOffset:]); got != 0 {
 		t.Errorf("written again: checksum %04x, want 0000", got)
 	}
@@ -222,11 +230,11 @@ func TestIntervalOnTheWire(t *testing.T) {
 	_, source, destination := dissect(t, "vrrp4")
 	for _, tt := range tests {
 		adv := Advertisement{VRID: 1, Priority: 1, Interval: tt.interval}
-		payload := adv.Append(nil, source, destination, ChecksumPseudoHeader)
+		payload := adv.Append(nil, source, destination, Encoding{})
 		if got := binary.BigEndian.Uint16(payload[4:]); got != tt.field {
 			t.Errorf("%v: field %d, want %d", tt.interval, got, tt.field)
 		}
-		if got, _, _ := ParseAdvertisement(payload, source, destination); got.Interval != tt.want {
+		if got, _ := Parse(payload, source, destination); got.Interval != tt.want {
 			t.Errorf("%v: read %v, want %v", tt.interval, got.Interval, tt.want)
 		}
 	}
@@ -236,9 +244,9 @@ func TestIntervalOnTheWire(t *testing.T) {
 // without a share in its checksum.
 func TestAppendKeepsWhatIsThere(t *testing.T) {
 	payload, source, destination := dissect(t, "vrrp4")
-	adv, form, _ := ParseAdvertisement(payload, source, destination)
+	m, _ := Parse(payload, source, destination)
 	want := append([]byte("odd"), payload...)
-	if diff := cmp.Diff(want, adv.Append([]byte("odd"), source, destination, form)); diff != "" {
+	if diff := cmp.Diff(want, m.Append([]byte("odd"), source, destination, Encoding{})); diff != "" {
 		t.Errorf("appended (-want +got):\n%s", diff)
 	}
 }
@@ -252,11 +260,11 @@ func TestMaxAddresses(t *testing.T) {
 		adv.Addresses = append(adv.Addresses, next)
 		next = next.Next()
 	}
-	got, _, drop := ParseAdvertisement(adv.Append(nil, source, destination, 0), source, destination)
+	got, drop := Parse(adv.Append(nil, source, destination, Encoding{}), source, destination)
 	if drop != NotDropped {
 		t.Fatalf("dropped: %v", drop)
 	}
-	if diff := cmp.Diff(adv, got, addrs); diff != "" {
+	if diff := cmp.Diff(adv, got.Advertisement, addrs); diff != "" {
 		t.Errorf("advertisement (-want +got):\n%s", diff)
 	}
 }

@@ -27,6 +27,25 @@ func (f Family) String() string {
 	return "ipv4"
 }
 
+// Version is the version of VRRP that a virtual router speaks. Messages of
+// another one are dropped.
+type Version uint8
+
+// The versions. The zero value is the present one; version 2 (RFC 3768) is
+// for old peers, and for IPv4 only.
+const (
+	Version3 Version = iota
+	Version2
+)
+
+// String returns the number of the version.
+func (v Version) String() string {
+	if v == Version2 {
+		return "2"
+	}
+	return "3"
+}
+
 // RouterKey identifies a virtual router on one director: no two may share it.
 type RouterKey struct {
 	Interface string // the name of the link that carries the advertisements
@@ -39,7 +58,29 @@ type RouterConfig struct {
 	RouterKey
 	Name      string         // unique within its group
 	Addresses []netip.Prefix // the virtual addresses, with the prefix to install them with, in the order advertised
-	Checksum  ChecksumForm   // the form to send; both are accepted
+	Version   Version
+	Checksum  ChecksumForm // the form to send; both are accepted
+	// Password is the Simple Text Password of RFC 2338 section 5.3.6 that
+	// version 2 sends and demands, MaxPassword bytes at most; "": none. It
+	// protects from mistakes, not from anybody who can listen.
+	Password string
+	Unicast  *Unicast // nil: multicast
+	Auth     *Auth    // nil: advertisements are not signed; version 3 only
+}
+
+// Unicast has advertisements sent to listed directors instead of the group
+// address, and accepted from those only.
+type Unicast struct {
+	Source netip.Addr // our own address, which must be on the interface
+	Peers  []Peer     // the other directors
+}
+
+// Peer is another director in unicast mode.
+type Peer struct {
+	Address netip.Addr
+	// Routed says that there are routers in between, so that the TTL proves
+	// nothing.
+	Routed bool
 }
 
 // Preempt says whether a director of higher priority takes over from an
@@ -58,7 +99,10 @@ type Preempt struct {
 type GroupConfig struct {
 	Name                  string
 	Priority              uint8         // 1 to 254, or Owner
-	AdvertisementInterval time.Duration // 10 ms to 40.95 s in steps of 10 ms (RFC 9568 section 5.2.7)
+	AdvertisementInterval time.Duration // 10 ms to 40.95 s in steps of 10 ms (RFC 9568 section 5.2.7); whole seconds if a router is of version 2
 	Preempt               Preempt
-	Routers               []RouterConfig
+	// StartDelay is how long the groups that a Host begins with stay in
+	// Initialize, whatever happens; those of a later configuration do not wait.
+	StartDelay time.Duration
+	Routers    []RouterConfig
 }

@@ -2,7 +2,7 @@ package vrrp
 
 import "net/netip"
 
-// Event is something that happened outside: one of Received, LinkState,
+// Event is something that happened outside: one of Received, Batch, LinkState,
 // Expiry, Reconfigure, Shutdown.
 type Event interface{ event() }
 
@@ -16,13 +16,20 @@ type Received struct {
 	Payload     []byte // without the IP header; Handle does not keep it
 }
 
+// Batch is packets that are heard at the same moment, the oldest first. What
+// follows from them is what follows from each of them in turn.
+type Batch []Received
+
 // LinkState says whether an interface can carry a virtual router now. The
 // first one for each interface ends Initialize (unless there is a fault).
 type LinkState struct {
 	Interface string
 	Family    Family
 	Fault     Fault
-	Source    netip.Addr // the primary address of this family, valid if Fault is NoFault
+	// Sources are the addresses of this family that packets can be sent from
+	// now, the primary one first: of IPv6 a link-local one, if there is one.
+	// Virtual addresses are not among them.
+	Sources []netip.Addr
 }
 
 // Expiry says that the time of Deadline may have come.
@@ -37,6 +44,7 @@ type Reconfigure struct{ Groups []GroupConfig }
 type Shutdown struct{}
 
 func (Received) event()    {}
+func (Batch) event()       {}
 func (LinkState) event()   {}
 func (Expiry) event()      {}
 func (Reconfigure) event() {}
@@ -47,12 +55,13 @@ type Fault uint8
 
 // The faults of an interface.
 const (
-	NoFault       Fault = iota
-	FaultUnknown        // nothing has been heard of the interface yet
-	FaultMissing        // no interface of this name
-	FaultDown           // administratively down, or no carrier
-	FaultNoSource       // no address to send advertisements from
-	FaultSocket         // the socket for advertisements could not be opened
+	NoFault          Fault = iota
+	FaultUnknown           // nothing has been heard of the interface yet
+	FaultMissing           // no interface of this name
+	FaultDown              // administratively down, or no carrier
+	FaultNoSource          // no address to send advertisements from
+	FaultNoLinkLocal       // no usable link-local address yet, which IPv6 gives itself after a moment
+	FaultSocket            // the socket for advertisements could not be opened
 )
 
 // String returns the words that status and the log use.
@@ -68,8 +77,14 @@ func (f Fault) String() string {
 		return "link down"
 	case FaultNoSource:
 		return "no address to send from"
+	case FaultNoLinkLocal:
+		return "waiting for a usable link-local address"
 	case FaultSocket:
 		return "socket error"
 	}
 	return "invalid fault"
 }
+
+// Waits reports whether the fault is the ordinary course of things, which is
+// over in a moment.
+func (f Fault) Waits() bool { return f == FaultUnknown || f == FaultNoLinkLocal }

@@ -1,7 +1,6 @@
 package vrrp
 
 import (
-	"fmt"
 	"strings"
 	"time"
 )
@@ -25,24 +24,42 @@ type group struct {
 	// announced is when the addresses were last announced because another
 	// director had claimed them.
 	announced time.Time
+	owed      bool      // an announcement has been put off
+	resigned  time.Time // when the active director was last heard to resign
+	// startAt is when the group may leave Initialize for the first time.
+	startAt time.Time
+	// clock is by how much the wall clock is ahead of what Handle is told.
+	clock *time.Duration
+
+	wake  time.Time // when the host's agenda has it; not after its deadline
+	index int       // in the host's agenda; -1: not there
 	// moved says that Wanted would differ from before, changed that Status
 	// would.
 	moved, changed bool
 }
 
 // newGroup returns a group in Initialize whose interfaces are not yet known.
-func newGroup(now time.Time, cfg GroupConfig) *group {
-	g := &group{cfg: cfg, since: now, reason: "starting", moved: true, changed: true}
+func newGroup(now time.Time, cfg GroupConfig, clock *time.Duration) *group {
+	g := &group{cfg: cfg, since: now, reason: "starting", clock: clock, index: -1, moved: true, changed: true}
 	for _, rc := range cfg.Routers {
 		g.routers = append(g.routers, newRouter(rc, cfg.AdvertisementInterval))
 	}
 	return g
 }
 
+// wall returns the time of the wall clock.
+func (g *group) wall(now time.Time) time.Time { return now.Add(*g.clock) }
+
 // deadline returns when the group must next be told of an Expiry; zero if
 // never. In Backup that is when the last member's timer fires, and never
 // while a member that a reload added does not know its interface yet.
 func (g *group) deadline() time.Time {
+	if g.state == Initialize {
+		if unknown, faulty := g.interfaces(); unknown || faulty || g.stopped {
+			return time.Time{}
+		}
+		return g.startAt
+	}
 	var t time.Time
 	for _, r := range g.routers {
 		switch {
@@ -61,10 +78,15 @@ func (g *group) deadline() time.Time {
 
 // faults lists what keeps the group in Initialize, a line for each member.
 func (g *group) faults() []string {
+	return g.lines(func(f Fault) bool { return f != NoFault })
+}
+
+// lines lists the faults of a kind, a line for each member.
+func (g *group) lines(kind func(Fault) bool) []string {
 	var words []string
 	for _, r := range g.routers {
-		if r.fault != NoFault {
-			words = append(words, fmt.Sprintf("%s: %v on %s", r.cfg.Name, r.fault, r.cfg.Interface))
+		if kind(r.fault) {
+			words = append(words, r.cfg.Name+": "+r.describeFault())
 		}
 	}
 	return words
@@ -87,18 +109,27 @@ func (g *group) interfaceChanged(now time.Time) []Action {
 		}
 	case g.state != Initialize:
 		return g.join(now)
+	case !unknown && now.Before(g.startAt):
+		if g.reason != startDelayed {
+			return []Action{g.enter(now, Initialize, startDelayed)}
+		}
 	case !unknown:
 		return g.startup(now)
 	}
 	return nil
 }
 
+// startDelayed is the reason of Initialize during the start-up delay.
+const startDelayed = "waiting for the start-up delay"
+
 // interfaces reports whether any member's interface is not yet known, and
-// whether any is known to be faulty.
+// whether any is known to be faulty. A new member that waits for what comes by
+// itself does not end what an active group does already.
 func (g *group) interfaces() (unknown, faulty bool) {
 	for _, r := range g.routers {
-		unknown = unknown || r.fault == FaultUnknown
-		faulty = faulty || r.fault != FaultUnknown && r.fault != NoFault
+		waits := r.fault == FaultUnknown || g.state == Active && r.deadline.IsZero() && r.fault.Waits()
+		unknown = unknown || waits
+		faulty = faulty || r.fault != NoFault && !waits
 	}
 	return unknown, faulty
 }
@@ -115,7 +146,7 @@ func (g *group) join(now time.Time) []Action {
 			r.restartActiveDown(now, g.cfg.Priority)
 			continue
 		}
-		out = append(out, r.takeOver(now, g.cfg))
+		out = append(out, g.takeOver(now, r)...)
 		out = append(out, r.announce()...)
 	}
 	return out
@@ -123,6 +154,7 @@ func (g *group) join(now time.Time) []Action {
 
 // startup is the Startup event of RFC 9568 section 6.4.1.
 func (g *group) startup(now time.Time) []Action {
+	g.startAt = time.Time{}
 	for _, r := range g.routers {
 		r.activeInterval = g.cfg.AdvertisementInterval
 		r.peer = peer{}
@@ -142,27 +174,46 @@ func (g *group) shutdown(now time.Time, reason string) []Action {
 	return g.becomeInitialize(now, reason)
 }
 
+// earlyShare is how much of an interval an advertisement may be early, so that
+// those that are due at nearly the same time leave together.
+const earlyShare = 100
+
+// early is how long before its deadline the group may be told of an Expiry.
+func (g *group) early() time.Duration {
+	if g.state != Active {
+		return 0
+	}
+	return g.cfg.AdvertisementInterval / earlyShare
+}
+
 // expired acts on the timers that have fired.
 func (g *group) expired(now time.Time) []Action {
+	due := now.Add(g.early())
 	d := g.deadline()
-	if d.IsZero() || now.Before(d) {
+	switch {
+	case d.IsZero() || due.Before(d):
 		return nil
-	}
-	if g.state == Backup {
+	case g.state == Initialize:
+		return g.startup(now)
+	case g.state == Backup:
 		return g.becomeActive(now, g.cause().describePeer(now))
 	}
 	var out []Action
 	for _, r := range g.routers {
-		if r.deadline.IsZero() || now.Before(r.deadline) {
+		if r.deadline.IsZero() || due.Before(r.deadline) {
 			continue
 		}
-		out = append(out, r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval))
+		out = append(out, g.advertise(now, r)...)
+		g.changed = r.notices.outlived(now) || g.changed
 		// Counting from the deadline keeps the period exact when the caller
 		// is a little late; after a long pause it starts afresh.
 		r.deadline = r.deadline.Add(g.cfg.AdvertisementInterval)
 		if !r.deadline.After(now) {
 			r.deadline = now.Add(g.cfg.AdvertisementInterval)
 		}
+	}
+	if g.owed {
+		out = append(out, g.announceAgain(now)...)
 	}
 	return out
 }
@@ -185,10 +236,7 @@ func (g *group) cause() *router {
 
 // becomeInitialize gives everything up.
 func (g *group) becomeInitialize(now time.Time, reason string) []Action {
-	out := make([]Action, 0, len(g.routers)+1)
-	for _, a := range g.farewell() {
-		out = append(out, a)
-	}
+	out := g.farewell(now, nil)
 	for _, r := range g.routers {
 		r.deadline = time.Time{}
 		r.peer = peer{}
@@ -198,15 +246,20 @@ func (g *group) becomeInitialize(now time.Time, reason string) []Action {
 }
 
 // farewell returns the priority 0 of every member that was advertising and
-// still can (section 6.4.3).
-func (g *group) farewell() []Send {
-	var out []Send
+// still can (section 6.4.3), except of those that are kept.
+func (g *group) farewell(now time.Time, kept map[RouterKey]bool) []Action {
+	var out []Action
 	for _, r := range g.routers {
-		if g.state == Active && r.fault == NoFault && !r.deadline.IsZero() {
-			out = append(out, r.advertisement(0, g.cfg.AdvertisementInterval))
+		if g.state == Active && r.fault == NoFault && !r.deadline.IsZero() && !kept[r.cfg.RouterKey] {
+			out = append(out, r.advertise(g.wall(now), 0, g.cfg.AdvertisementInterval)...)
 		}
 	}
 	return out
+}
+
+// advertise returns the advertisement of a member with the group's priority.
+func (g *group) advertise(now time.Time, r *router) []Action {
+	return r.advertise(g.wall(now), g.cfg.Priority, g.cfg.AdvertisementInterval)
 }
 
 // becomeBackup listens: to the active router that made it yield, or for one.
@@ -228,11 +281,11 @@ func (g *group) becomeActive(now time.Time, reason string) []Action {
 	var out []Action
 	for _, r := range g.routers {
 		if r.fault == NoFault {
-			out = append(out, r.takeOver(now, g.cfg))
+			out = append(out, g.takeOver(now, r)...)
 		}
 	}
 	out = append(out, g.enter(now, Active, reason))
-	g.announced = now
+	g.announced, g.owed = now, false
 	return append(out, g.announce()...)
 }
 
@@ -267,18 +320,18 @@ func (r *router) announce() []Action {
 
 // takeOver makes one member active: it advertises at once, and forgets the
 // interval that it learned of the one before.
-func (r *router) takeOver(now time.Time, cfg GroupConfig) Send {
-	r.deadline = now.Add(cfg.AdvertisementInterval)
-	r.activeInterval = cfg.AdvertisementInterval
+func (g *group) takeOver(now time.Time, r *router) []Action {
+	r.deadline = now.Add(g.cfg.AdvertisementInterval)
+	r.activeInterval = g.cfg.AdvertisementInterval
 	r.counters.BecameActive++
 	r.peer = peer{}
 	r.rival = rival{}
 	r.notices.forget()
-	return r.advertisement(cfg.Priority, cfg.AdvertisementInterval)
+	return g.advertise(now, r)
 }
 
 // restartActiveDown sets the Active_Down_Timer to the full
 // Active_Down_Interval.
 func (r *router) restartActiveDown(now time.Time, priority uint8) {
-	r.deadline = now.Add(activeDownInterval(priority, r.activeInterval))
+	r.deadline = now.Add(r.activeDown(priority))
 }

@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -68,13 +69,15 @@ func TestGroupWaitsForTheLastTimer(t *testing.T) {
 }
 
 // TestGroupYieldsWhole: one member that must yield takes the others with it,
-// and nobody resigns: the higher router is there to serve.
+// and nobody resigns: the higher router is there to serve. Last advertisements
+// tell everywhere that there was another one.
 func TestGroupYieldsWhole(t *testing.T) {
 	for _, rc := range []RouterConfig{publicRouter(), gatewayRouter()} {
 		b := newActive(t, pair(100))
 		b.wait(second / 2)
 		source := onInterface(rc.Interface, greaterSource).String()
 		b.same(b.handle(advert(rc, greaterSource, 150)),
+			sent(100), sentGateway(100),
 			"web active -> backup (priority 100): "+source+" is active with priority 150")
 		b.wants("pub", "", "192.168.56.100/24")
 		b.wants("int", "", "192.168.200.250/24")
@@ -189,13 +192,14 @@ func TestGroupResignationNeverDelays(t *testing.T) {
 }
 
 // TestGroupPriorityZeroWhileActive: the answer and the restarted timer are the
-// member's; the others keep their rhythm.
+// member's; the others keep their rhythm. Who resigns was active and has
+// announced the addresses, so that the group does it again.
 func TestGroupPriorityZeroWhileActive(t *testing.T) {
 	b := newActive(t, pair(100))
 	b.wait(second / 2)
 	b.same(b.handle(advert(gatewayRouter(), smallerSource, 0)), sentGateway(100))
 	b.firesIn(second / 2)
-	b.same(b.expire(), sent(100))
+	b.same(b.expire(), sent(100), announced, announcedGateway)
 	b.same(b.expire(), sentGateway(100))
 }
 
@@ -279,8 +283,41 @@ func TestLinkOfTheOtherFamily(t *testing.T) {
 func TestSourceChanges(t *testing.T) {
 	b := newActive(t, groupOf(100, publicRouter()))
 	link := linkUp("pub")
-	link.Source = onInterface("pub", "192.168.56.40")
+	link.Sources = []netip.Addr{onInterface("pub", "192.168.56.40")}
 	b.same(b.handle(link))
 	b.inState(Active)
 	b.same(b.expire(), "send pub 192.168.56.40 -> 224.0.0.18 vrid 56 priority 100 interval 1s 192.168.56.100")
+}
+
+// TestResignedAndBack: one who resigns and is active again at once, as an owner
+// is, is heard: nothing on that link can have been sent before.
+func TestResignedAndBack(t *testing.T) {
+	b := newBackup(t, pair(100))
+	b.handle(advert(publicRouter(), greaterSource, 255))
+	b.handle(advert(publicRouter(), greaterSource, 0))
+	b.wait(10 * time.Millisecond)
+	b.handle(advert(publicRouter(), greaterSource, 255))
+	b.firesIn(down100)
+}
+
+// TestGroupResignationOvertakesAnAdvertisement: the links are read by turns, so
+// that what was sent before the resignation may be heard after it, on another
+// link. Only what comes later says that the director is active there still.
+func TestGroupResignationOvertakesAnAdvertisement(t *testing.T) {
+	for _, tt := range []struct {
+		after time.Duration
+		takes bool
+	}{{10 * time.Millisecond, true}, {100 * time.Millisecond, false}} {
+		b := newBackup(t, pair(100))
+		b.handle(advert(publicRouter(), greaterSource, 150))
+		b.handle(advert(gatewayRouter(), greaterSource, 150))
+		b.handle(advert(publicRouter(), greaterSource, 0))
+		b.wait(tt.after)
+		b.handle(advert(gatewayRouter(), greaterSource, 150))
+		want := down100
+		if tt.takes {
+			want = skewTime(100, second) - tt.after
+		}
+		b.firesIn(want)
+	}
 }

@@ -122,7 +122,7 @@ func (b *bench) down(name string) []string {
 
 // linkUp returns the LinkState of a usable interface of the fixtures.
 func linkUp(name string) LinkState {
-	return LinkState{Interface: name, Family: IPv4, Source: onInterface(name, ownSource)}
+	return LinkState{Interface: name, Family: IPv4, Sources: []netip.Addr{onInterface(name, ownSource)}}
 }
 
 // onInterface moves an address of the network of pub to that of another
@@ -137,9 +137,20 @@ func onInterface(name, source string) netip.Addr {
 	return netip.AddrFrom4(b)
 }
 
-// advert returns a correct advertisement for a router as a received packet.
-// Each change is made before the packet is encoded.
+// advert returns a correct, unsigned advertisement for a router as a received
+// packet. Each change is made before the packet is encoded.
 func advert(rc RouterConfig, source string, priority uint8, changes ...func(*Advertisement)) Received {
+	return packetOf(rc, Encoding{Version: rc.Version, Checksum: rc.Checksum, Password: rc.Password}, source, priority, changes...)
+}
+
+// signed returns an advertisement that is signed with a key at a time.
+func signed(rc RouterConfig, key Key, at time.Time, source string, priority uint8) Received {
+	return packetOf(rc, Encoding{Checksum: rc.Checksum, Key: &key, Stamp: stampAt(at)}, source, priority)
+}
+
+// packetOf returns an advertisement in the given encoding as it comes to a
+// router.
+func packetOf(rc RouterConfig, enc Encoding, source string, priority uint8, changes ...func(*Advertisement)) Received {
 	adv := Advertisement{VRID: rc.VRID, Priority: priority, Interval: second}
 	for _, p := range rc.Addresses {
 		adv.Addresses = append(adv.Addresses, p.Addr())
@@ -148,10 +159,40 @@ func advert(rc RouterConfig, source string, priority uint8, changes ...func(*Adv
 		change(&adv)
 	}
 	from, to := onInterface(rc.Interface, source), rc.Family.MulticastAddress()
+	if rc.Unicast != nil {
+		to = rc.Unicast.Source
+	}
 	return Received{
 		Interface: rc.Interface, Source: from, Destination: to, TTL: requiredTTL,
-		Payload: adv.Append(nil, from, to, rc.Checksum),
+		Payload: adv.Append(nil, from, to, enc),
 	}
+}
+
+// old returns a router of version 2 with a password, or "" for none.
+func old(rc RouterConfig, password string) RouterConfig {
+	rc.Version, rc.Password = Version2, password
+	return rc
+}
+
+// unicast returns a router that speaks with listed peers.
+func unicast(rc RouterConfig, peers ...string) RouterConfig {
+	rc.Unicast = &Unicast{Source: onInterface(rc.Interface, ownSource)}
+	for _, p := range peers {
+		rc.Unicast.Peers = append(rc.Unicast.Peers, Peer{Address: onInterface(rc.Interface, p)})
+	}
+	return rc
+}
+
+// testKeys are two keys that directors of the tests share.
+func testKeys() []Key {
+	return []Key{{ID: 1, Secret: []byte("0123456789abcdef0123456789abcdef")}, {ID: 2, Secret: []byte("another one")}}
+}
+
+// signing returns a router with both test keys, of which the first signs, and
+// a window of five seconds.
+func signing(rc RouterConfig, mode AuthMode) RouterConfig {
+	rc.Auth = &Auth{Keys: testKeys(), Active: 1, Mode: mode, Window: 5 * second}
+	return rc
 }
 
 // every returns a change of an advertisement's interval.
@@ -229,10 +270,10 @@ func describe(a Action) string {
 	switch a := a.(type) {
 	case Send:
 		line := fmt.Sprintf("send %s %v -> %v %v", a.Interface, a.Source, a.Destination, a.Advertisement)
-		if a.Checksum != ChecksumPseudoHeader {
-			line += " checksum " + a.Checksum.String()
+		if a.Encoding.Checksum != ChecksumPseudoHeader {
+			line += " checksum " + a.Encoding.Checksum.String()
 		}
-		return line
+		return line + describeProof(a.Encoding)
 	case Announce:
 		return fmt.Sprintf("announce %s %s", a.Interface, joinPrefixes(a.Addresses))
 	case Transition:
@@ -241,6 +282,21 @@ func describe(a Action) string {
 		return fmt.Sprintf("notice %s/%s %v: %s", a.Group, a.Router, a.Kind, a.Detail)
 	}
 	return fmt.Sprintf("unknown action %#v", a)
+}
+
+// describeProof says of an advertisement what makes it older or more credible
+// than the usual one.
+func describeProof(e Encoding) (words string) {
+	if e.Version == Version2 {
+		words += " version 2"
+	}
+	if e.Password != "" {
+		words += fmt.Sprintf(" password %q", e.Password)
+	}
+	if e.Key != nil {
+		words += fmt.Sprintf(" key %d", e.Key.ID)
+	}
+	return words
 }
 
 // joinPrefixes lists prefixes in words.

@@ -14,15 +14,14 @@ type Host struct {
 	links   map[linkKey]LinkState
 	dropped Drops
 	stopped bool
+	// reloaded says that this is not the first configuration.
+	reloaded bool
 
 	moved, changed bool // as in group, of all groups
 	strangers      map[RouterKey]struct{}
 
-	// deadline is the earliest of the groups', and holder the group it
-	// belongs to, nil if that is to be found out again. With it a packet costs
-	// the same however many groups there are.
-	deadline time.Time
-	holder   *group
+	agenda agenda
+	clock  time.Duration // by how much the wall clock is ahead of what Handle is told; not 0 in simulations only
 }
 
 // member is a router and the group it belongs to.
@@ -52,10 +51,16 @@ func (h *Host) Handle(now time.Time, ev Event) []Action {
 	switch ev := ev.(type) {
 	case Received:
 		return h.receive(now, ev)
+	case Batch:
+		var out []Action
+		for _, p := range ev {
+			out = append(out, h.receive(now, p)...)
+		}
+		return out
 	case LinkState:
 		return h.linkState(now, ev)
 	case Expiry:
-		return h.each(func(g *group) []Action { return g.expired(now) })
+		return h.expire(now)
 	case Reconfigure:
 		return h.reconfigure(now, ev.Groups)
 	case Shutdown:
@@ -69,28 +74,29 @@ func (h *Host) Handle(now time.Time, ev Event) []Action {
 func (h *Host) handled(g *group) {
 	h.moved, h.changed = h.moved || g.moved, h.changed || g.changed
 	g.moved, g.changed = false, false
-	d := g.deadline()
-	switch {
-	case g == h.holder && !d.Equal(h.deadline):
-		h.holder = nil
-	case h.holder != nil && !d.IsZero() && d.Before(h.deadline):
-		h.deadline, h.holder = d, g
-	}
+	h.agenda.note(g)
 }
 
 // Deadline returns when Handle must next be called with Expiry; the zero
 // time if never.
 func (h *Host) Deadline() time.Time {
-	if h.holder != nil {
-		return h.deadline
+	if g := h.agenda.first(); g != nil {
+		return g.wake
 	}
-	h.deadline = time.Time{}
-	for _, g := range h.groups {
-		if d := g.deadline(); !d.IsZero() && (h.holder == nil || d.Before(h.deadline)) {
-			h.deadline, h.holder = d, g
-		}
+	return time.Time{}
+}
+
+// expire tells the groups whose time has come.
+func (h *Host) expire(now time.Time) []Action {
+	var out []Action
+	if d := h.Deadline(); d.IsZero() || now.Before(d) {
+		return nil
 	}
-	return h.deadline
+	for g := h.agenda.first(); g != nil && !now.Add(g.early()).Before(g.wake); g = h.agenda.first() {
+		out = append(out, g.expired(now)...)
+		h.handled(g)
+	}
+	return out
 }
 
 // each collects the actions of all groups.
@@ -106,20 +112,20 @@ func (h *Host) each(f func(*group) []Action) []Action {
 // receive reads a packet and gives it to its virtual router (RFC 9568
 // section 7.1).
 func (h *Host) receive(now time.Time, ev Received) []Action {
-	var drop DropReason
 	p := packet{Received: ev}
-	if ev.TTL != requiredTTL {
-		drop = DropTTL
-	} else {
-		p.adv, p.form, drop = ParseAdvertisement(ev.Payload, ev.Source, ev.Destination)
-	}
 	// The VRID is looked at before the message is trusted only to name the
-	// router whose counter rises.
-	key := RouterKey{Interface: ev.Interface, Family: familyOf(ev.Source)}
+	// router whose counter rises, and whose peers may be far away.
+	key := RouterKey{Interface: ev.Interface, Family: FamilyOf(ev.Source)}
 	if len(ev.Payload) > 1 {
 		key.VRID = ev.Payload[1]
 	}
 	m, ok := h.members[key]
+	var drop DropReason
+	if far := ok && m.router.farPeer(ev.Source); ev.TTL != requiredTTL && !far {
+		drop = DropTTL
+	} else {
+		p.Message, drop = Parse(ev.Payload, ev.Source, ev.Destination)
+	}
 	if !ok {
 		if drop == NotDropped {
 			drop = DropVRID
@@ -128,7 +134,10 @@ func (h *Host) receive(now time.Time, ev Received) []Action {
 		return h.stranger(key, ev, drop)
 	}
 	if drop != NotDropped {
-		return m.group.drop(now, m.router, ev, drop)
+		if drop != DropTTL && len(ev.Payload) >= headerLen && p.Version != m.router.cfg.Version {
+			drop = DropVersion // says more than what is wrong with it otherwise
+		}
+		return m.group.drop(now, m.router, p, drop)
 	}
 	defer h.handled(m.group)
 	return m.group.receive(now, m.router, p)
@@ -148,23 +157,31 @@ func (h *Host) stranger(key RouterKey, ev Received, drop DropReason) []Action {
 	}}
 }
 
-// familyOf returns the family of an address.
-func familyOf(a netip.Addr) Family {
+// FamilyOf returns the family of an address; IPv4 if it is invalid.
+func FamilyOf(a netip.Addr) Family {
 	if a.Is6() {
 		return IPv6
 	}
 	return IPv4
 }
 
-// linkState remembers the state of an interface and tells the groups on it.
+// linkState tells the groups on an interface of its state, and remembers it for
+// those to come. One that nobody uses was still on its way when a reload gave
+// the interface up: should a later one use it again, it is told of anew. Before
+// the first reload it is that of an interface which others want to know of, and
+// is not told twice.
 func (h *Host) linkState(now time.Time, ev LinkState) []Action {
-	h.links[linkKey{ev.Interface, ev.Family}] = ev
 	var out []Action
+	used := !h.reloaded
 	for _, g := range h.groups {
 		if g.applyLink(ev) {
+			used = true
 			out = append(out, g.interfaceChanged(now)...)
 			h.handled(g)
 		}
+	}
+	if used {
+		h.links[linkKey{ev.Interface, ev.Family}] = ev
 	}
 	return out
 }
@@ -175,7 +192,7 @@ func (g *group) applyLink(ev LinkState) bool {
 	concerned := false
 	for _, r := range g.routers {
 		if r.cfg.Interface == ev.Interface && r.cfg.Family == ev.Family {
-			r.fault, r.source = ev.Fault, ev.Source
+			r.applyLink(ev)
 			concerned = true
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
 // problems returns what stands out about the first router.
@@ -87,18 +88,119 @@ func TestDropNotices(t *testing.T) {
 	b := newBackup(t, groupOf(100, publicRouter()))
 	bad := advert(publicRouter(), greaterSource, 150)
 	bad.TTL = 64
-	b.same(b.handle(bad), "notice web/public advertisements dropped: from 192.168.56.30: ttl")
+	notice := "notice web/public advertisements dropped: from 192.168.56.30: " +
+		"ttl: 64, not 255: it came through a router, or is forged"
+	b.same(b.handle(bad), notice)
 	for range 9 {
 		b.wait(second)
 		b.same(b.handle(bad))
 	}
 	b.wait(second)
-	b.same(b.handle(bad), "notice web/public advertisements dropped: from 192.168.56.30: ttl")
+	b.same(b.handle(bad), notice)
 	own := advert(publicRouter(), ownSource, 150)
 	b.same(b.handle(own), "notice web/public own source address received: "+
 		"advertisement from our own address 192.168.56.20: another host uses it, or the network loops")
 	b.down("pub")
 	b.same(b.handle(advert(publicRouter(), greaterSource, 150)))
+}
+
+// TestDropsAreExplained says of each drop what differs, so that nobody needs a
+// capture for it.
+func TestDropsAreExplained(t *testing.T) {
+	plain, enforcing := publicRouter(), signing(publicRouter(), AuthEnforce)
+	at := func(d time.Duration) Received {
+		return signed(enforcing, testKeys()[0], epoch.Add(d), greaterSource, 150)
+	}
+	bits := func(version byte) Received {
+		return payloadOf(advert(plain, greaterSource, 150), func(b []byte) []byte { b[0] = version<<4 | 1; return b })
+	}
+	tests := []struct {
+		name   string
+		router RouterConfig
+		heard  []Received // the last one is dropped
+		want   string
+	}{
+		{"older version", plain, []Received{advert(old(plain, ""), greaterSource, 150)}, "version: 2, configured is 3"},
+		{"newer version", plain, []Received{bits(4)}, "version: 4, configured is 3"},
+		{"newer version towards version 2", old(plain, ""), []Received{bits(4)}, "version: 4, configured is 2"},
+		{"interval of version 2", old(plain, ""), []Received{advert(old(plain, ""), greaterSource, 150, every(2*second))},
+			"interval: 2s, configured is 1s"},
+		{"forwarded", plain, []Received{withTTL(advert(plain, greaterSource, 150), 63)},
+			"ttl: 63, not 255: it came through a router, or is forged"},
+		{"clock ahead", enforcing, []Received{at(20 * second)},
+			"clock: signed 20s ahead of our clock, allowed are 5s: do the directors' clocks agree?"},
+		{"clock behind", enforcing, []Received{at(-6 * second)},
+			"clock: signed 6s behind our clock, allowed are 5s: do the directors' clocks agree?"},
+		{"clock put back", enforcing, []Received{at(0), at(-2 * second)},
+			"replay: signed 2s before the last one of that director: it is a recording, or its clock was put back"},
+		{"signed, and no keys", plain, []Received{at(0)}, "length: it is signed, and no keys are configured"},
+		{"unsigned", enforcing, []Received{advert(plain, greaterSource, 150)}, "unsigned"},
+	}
+	for _, test := range tests {
+		b := newBackup(t, groupOf(100, test.router))
+		var got []string
+		for _, p := range test.heard {
+			got = b.handle(p)
+		}
+		want := []string{"notice web/public advertisements dropped: from 192.168.56.30: " + test.want}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", test.name, diff)
+		}
+	}
+}
+
+// TestDropReasonsAreToldApart: the pause after one reason hides no other, and
+// the notice says which it is.
+func TestDropReasonsAreToldApart(t *testing.T) {
+	b := newBackup(t, groupOf(100, publicRouter()))
+	bad := advert(publicRouter(), greaterSource, 150)
+	for range 3 {
+		for _, reason := range []DropReason{DropTTL, DropVersion} {
+			p := withTTL(bad, 1)
+			if reason == DropVersion {
+				p = advert(old(publicRouter(), ""), greaterSource, 150)
+			}
+			for told := range 2 { // the second is within the pause
+				var got []DropReason
+				for _, a := range b.host.Handle(b.now, p) {
+					got = append(got, a.(Notice).Drop)
+				}
+				if diff := cmp.Diff([]DropReason{reason}[:1-told], got, cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("reasons told (-want +got):\n%s", diff)
+				}
+			}
+		}
+		b.wait(noticePause)
+	}
+}
+
+// TestNoticesRecur: what goes on is told again within the time that the notice
+// says, also at long intervals and if a packet is lost.
+func TestNoticesRecur(t *testing.T) {
+	for _, interval := range []time.Duration{10 * time.Millisecond, second, 7 * second, 40 * second} {
+		cfg := groupOf(200, publicRouter())
+		cfg.AdvertisementInterval = interval
+		b := newActive(t, cfg)
+		b.wait(interval)
+		var last time.Time
+		recurs := time.Duration(0)
+		for n := range 20000 {
+			for _, a := range b.host.Handle(b.now, advert(publicRouter(), smallerSource, 100, every(interval))) {
+				if notice, ok := a.(Notice); ok {
+					if after := b.now.Sub(last); recurs > 0 && after > recurs-interval {
+						t.Errorf("interval %v: told after %v, which leaves no packet to lose of %v", interval, after, recurs)
+					}
+					last, recurs = b.now, notice.Recurs
+				}
+			}
+			if b.wait(interval); recurs > 0 && b.now.Sub(last) > 20*recurs {
+				t.Fatalf("interval %v: nothing is told again after %d packets", interval, n)
+			}
+		}
+		if recurs == 0 {
+			t.Errorf("interval %v: nothing is told that recurs", interval)
+		}
+	}
 }
 
 // TestChecksumMismatch: both forms are heard; that they differ is told once and
@@ -122,7 +224,7 @@ func TestChecksumMismatch(t *testing.T) {
 		Addresses: []netip.Prefix{netip.MustParsePrefix("fe80::56/64")},
 	}
 	b = newBench(t, groupOf(100, six))
-	b.handle(LinkState{Interface: "pub", Family: IPv6, Source: netip.MustParseAddr("fe80::20")})
+	b.handle(LinkState{Interface: "pub", Family: IPv6, Sources: []netip.Addr{netip.MustParseAddr("fe80::20")}})
 	b.same(b.handle(advert(six, "fe80::30", 150)))
 }
 
@@ -158,4 +260,41 @@ func TestNoticesEndWithTheirDirector(t *testing.T) {
 	if got := b.problems(); len(got) != 0 {
 		t.Errorf("problems of a director that is gone: %v", got)
 	}
+}
+
+// TestNoticesEndInSilence has an active director hear a misconfigured one for a
+// moment. Once that has been silent for its Active_Down_Interval, or speaks and
+// agrees, nothing is left to complain of; as long as it speaks, it is.
+func TestNoticesEndInSilence(t *testing.T) {
+	peerDown := activeDownInterval(50, 2*second)
+	wrong := advert(publicRouter(), smallerSource, 50, every(2*second))
+	run := func(b *bench, d time.Duration) {
+		for end := b.now.Add(d); !b.host.Deadline().After(end); {
+			b.expire()
+		}
+	}
+	complains := func(b *bench, when string, want int) {
+		t.Helper()
+		if got := b.problems(); len(got) != want {
+			t.Errorf("%s: problems %q, want %d", when, got, want)
+		}
+	}
+	b := newActive(t, groupOf(100, publicRouter()))
+	b.handle(wrong)
+	run(b, 2*second)
+	b.handle(wrong)
+	run(b, peerDown-second)
+	complains(b, "while it may be there", 1)
+	b.host.Changed()
+	run(b, 2*second)
+	complains(b, "after its Active_Down_Interval", 0)
+	if _, status := b.host.Changed(); !status {
+		t.Error("the change is not reported")
+	}
+	if got := without(b.handle(wrong), "send"); len(got) == 0 {
+		t.Error("what begins anew is not told")
+	}
+	complains(b, "when it speaks again", 1)
+	b.handle(advert(publicRouter(), smallerSource, 50))
+	complains(b, "when it agrees", 0)
 }

@@ -1,9 +1,7 @@
 package vrrp
 
 import (
-	"fmt"
 	"maps"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strings"
@@ -19,8 +17,13 @@ import (
 // looks after each whether what must always hold still does.
 func TestHostProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p := &prober{t: t, now: epoch}
+		p := &prober{
+			t: t, now: epoch, links: make(map[linkKey]LinkState), stamps: make(map[RouterKey]Stamp), delays: make(map[*group]time.Time),
+		}
 		p.host = NewHost(p.now, p.drawGroups())
+		for _, g := range p.host.groups {
+			p.delays[g] = p.now.Add(g.cfg.StartDelay)
+		}
 		p.host.Changed()
 		p.before = p.look()
 		t.Repeat(map[string]func(*rapid.T){
@@ -28,8 +31,9 @@ func TestHostProperties(t *testing.T) {
 			"receive":     p.receive,
 			"link":        p.link,
 			"expire":      p.expire,
-			"expireEarly": func(*rapid.T) { p.handle(Expiry{}) },
+			"expireEarly": p.expireEarly,
 			"wait":        p.wait,
+			"clock":       p.clock,
 			"reconfigure": func(*rapid.T) { p.handle(Reconfigure{Groups: p.drawGroups()}) },
 			"shutdown":    p.shutdown,
 		})
@@ -43,6 +47,11 @@ type prober struct {
 	now     time.Time
 	before  view // after the last event
 	stopped bool
+
+	configs [2]map[RouterKey]RouterConfig // before the last reload, and since
+	links   map[linkKey]LinkState         // as last told
+	stamps  map[RouterKey]Stamp           // of the last signature
+	delays  map[*group]time.Time          // when the groups of the beginning may start
 }
 
 // view is what can be seen of a Host from outside.
@@ -66,121 +75,9 @@ func (v view) router(key RouterKey) (GroupStatus, RouterStatus, bool) {
 	return GroupStatus{}, RouterStatus{}, false
 }
 
-// routers returns all that a configuration may consist of.
-func routers() []RouterConfig {
-	make := func(name, iface string, family Family, vrid uint8, prefixes ...string) RouterConfig {
-		return addressed(RouterConfig{RouterKey: RouterKey{iface, family, vrid}, Name: name}, prefixes...)
-	}
-	return []RouterConfig{
-		make("a1", "a", IPv4, 1, "192.0.2.1/24"),
-		make("a2", "a", IPv4, 2, "192.0.2.2/24", "192.0.2.3/32"),
-		make("a6", "a", IPv6, 1, "fe80::1/64", "2001:db8::1/64"),
-		make("b1", "b", IPv4, 1, "198.51.100.1/24"),
-		make("b6", "b", IPv6, 3, "fe80::3/64"),
-		make("c7", "c", IPv4, 7),
-	}
-}
-
-// drawGroups returns a valid configuration: each router in one of three groups
-// or in none.
-func (p *prober) drawGroups() []GroupConfig {
-	var groups []GroupConfig
-	owners := rapid.SliceOfN(rapid.IntRange(-1, 2), 6, 6).Draw(p.t, "groups of the routers")
-	for i := range 3 {
-		g := GroupConfig{
-			Name:                  fmt.Sprintf("g%d", i),
-			Priority:              rapid.SampledFrom([]uint8{1, 100, 200, 254, Owner}).Draw(p.t, "priority"),
-			AdvertisementInterval: rapid.SampledFrom([]time.Duration{MinInterval, time.Second, 2 * time.Second}).Draw(p.t, "interval"),
-			Preempt: Preempt{
-				Enabled: rapid.Bool().Draw(p.t, "preempt"),
-				Delay:   rapid.SampledFrom([]time.Duration{0, 5 * time.Second}).Draw(p.t, "delay"),
-			},
-		}
-		for j, rc := range routers() {
-			if owners[j] == i {
-				g.Routers = append(g.Routers, rc)
-			}
-		}
-		if len(g.Routers) > 0 {
-			groups = append(groups, g)
-		}
-	}
-	return groups
-}
-
-// sourceOf returns the n-th host's address of a family; 2 is our own.
-func sourceOf(f Family, n int) netip.Addr {
-	if f == IPv6 {
-		return netip.MustParseAddr(fmt.Sprintf("fe80::ff:%d", n))
-	}
-	return netip.MustParseAddr(fmt.Sprintf("203.0.113.%d", n))
-}
-
-// receive gives the host an advertisement, now and then a broken one.
-func (p *prober) receive(t *rapid.T) {
-	rc := rapid.SampledFrom(routers()).Draw(t, "router")
-	source := sourceOf(rc.Family, rapid.IntRange(1, 3).Draw(t, "source"))
-	adv := Advertisement{
-		VRID:     rc.VRID,
-		Priority: rapid.SampledFrom([]uint8{0, 1, 99, 100, 101, 254, 255}).Draw(t, "advertised priority"),
-		Interval: rapid.SampledFrom([]time.Duration{MinInterval, time.Second, MaxInterval}).Draw(t, "advertised interval"),
-	}
-	form := rapid.SampledFrom([]ChecksumForm{ChecksumPseudoHeader, ChecksumMessage}).Draw(t, "form")
-	payload := adv.Append(nil, source, rc.Family.MulticastAddress(), form)
-	if rapid.IntRange(0, 9).Draw(t, "broken") == 0 {
-		payload = rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "payload")
-	}
-	p.handle(Received{
-		Interface: rc.Interface, Source: source, Destination: rc.Family.MulticastAddress(),
-		TTL: rapid.SampledFrom([]uint8{255, 255, 255, 254}).Draw(t, "ttl"), Payload: payload,
-	})
-}
-
-// link changes an interface, more often to the good.
-func (p *prober) link(t *rapid.T) {
-	family := rapid.SampledFrom([]Family{IPv4, IPv6}).Draw(t, "family")
-	ev := LinkState{
-		Interface: rapid.SampledFrom([]string{"a", "b", "c", "unused"}).Draw(t, "interface"), Family: family,
-		Fault: rapid.SampledFrom([]Fault{NoFault, NoFault, NoFault, FaultMissing, FaultDown, FaultNoSource, FaultSocket}).Draw(t, "fault"),
-	}
-	if ev.Fault == NoFault {
-		ev.Source = sourceOf(family, 2)
-	}
-	p.handle(ev)
-}
-
-// expire waits for the deadline, and now and then a little too long.
-func (p *prober) expire(t *rapid.T) {
-	d := p.host.Deadline()
-	if d.IsZero() {
-		t.Skip("no deadline")
-	}
-	late := rapid.SampledFrom([]time.Duration{0, 0, time.Millisecond, MinInterval, time.Second, time.Minute}).Draw(t, "late")
-	if d = d.Add(late); d.After(p.now) {
-		p.now = d
-	}
-	p.handle(Expiry{})
-	if d := p.host.Deadline(); !d.IsZero() && !d.After(p.now) {
-		t.Fatalf("after Expiry at %v the deadline is %v", p.now, d)
-	}
-}
-
-// wait lets time pass.
-func (p *prober) wait(t *rapid.T) {
-	p.now = p.now.Add(time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond)
-}
-
-// shutdown ends the host, in few of the runs.
-func (p *prober) shutdown(t *rapid.T) {
-	if rapid.IntRange(0, 19).Draw(t, "really") > 0 {
-		t.Skip("not yet")
-	}
-	p.stopped = true
-	p.handle(Shutdown{})
-}
-
-// handle gives an event to the host and examines what it wants done.
-func (p *prober) handle(ev Event) {
+// handle gives an event to the host, examines what it wants done, and returns
+// it.
+func (p *prober) handle(ev Event) []Action {
 	actions := p.host.Handle(p.now, ev)
 	after := p.look()
 	states := make(map[string]State)
@@ -198,7 +95,8 @@ func (p *prober) handle(ev Event) {
 		}
 		switch a := a.(type) {
 		case Send:
-			p.checkSend(a, after)
+			p.checkSend(a, ev, states, after)
+			p.checkEncoding(a)
 		case Announce:
 			if len(a.Addresses) == 0 {
 				p.t.Fatalf("%T: announces nothing on %s", ev, a.Interface)
@@ -229,6 +127,7 @@ func (p *prober) handle(ev Event) {
 		p.t.Fatalf("%T: changed without saying so (-before +after):\n%s", ev, differ(p.before, after))
 	}
 	p.before = after
+	return actions
 }
 
 // renamed begins the reason of a transition that only changes a name.
@@ -261,22 +160,92 @@ func (p *prober) checkDeadline(ev Event) {
 }
 
 // checkSend examines one advertisement: only an active group sends, and
-// priority 0 is only for what was active and no longer is.
-func (p *prober) checkSend(s Send, after view) {
-	key := RouterKey{s.Interface, IPv4, s.Advertisement.VRID}
-	if s.Source.Is6() {
-		key.Family = IPv6
-	}
+// priority 0 is only for what was active and no longer is. One that yields says
+// a last word before it does, when one of its members has heard the other.
+func (p *prober) checkSend(s Send, ev Event, states map[string]State, after view) {
+	key := keyOf(s)
 	was, _, _ := p.before.router(key)
 	is, _, _ := after.router(key)
-	switch {
-	case !s.Source.IsValid() || s.Destination != key.Family.MulticastAddress():
-		p.t.Fatalf("%s: from %v to %v", describe(s), s.Source, s.Destination)
-	case s.Advertisement.Priority == 0 && (was.State != Active || is.State == Active):
+	heard, _ := ev.(Received)
+	_, reload := ev.(Reconfigure)
+	// A router may leave a group that ends for one that begins to be active.
+	active := is.State == Active && (!reload || !is.Since.Equal(p.now))
+	switch priority := s.Advertisement.Priority; {
+	case priority == 0 && (was.State != Active || active):
 		p.t.Fatalf("%s: its group was %v and is %v", describe(s), was.State, is.State)
-	case s.Advertisement.Priority > 0 && (is.State != Active || s.Advertisement.Priority != is.Priority):
+	case priority == 0:
+	case was.State == Active && is.State == Backup:
+		isCause := func(r RouterStatus) bool {
+			return len(heard.Payload) > 1 && r.RouterKey == RouterKey{heard.Interface, FamilyOf(heard.Source), heard.Payload[1]}
+		}
+		if priority != was.Priority || states[is.Name] != Active || !slices.ContainsFunc(is.Routers, isCause) {
+			p.t.Fatalf("%s: the last word of a group of priority %d after %T", describe(s), was.Priority, ev)
+		}
+	case is.State != Active || priority != is.Priority:
 		p.t.Fatalf("%s: its group is %v with priority %d", describe(s), is.State, is.Priority)
 	}
+}
+
+// keyOf returns the virtual router that an advertisement is of.
+func keyOf(s Send) RouterKey {
+	return RouterKey{s.Interface, FamilyOf(s.Source), s.Advertisement.VRID}
+}
+
+// checkEncoding examines how an advertisement is sent: as the configuration
+// has it, now or before the reload that ends its router, from an address that
+// the interface has, with a later stamp than the one before, and so that it can
+// be read.
+func (p *prober) checkEncoding(s Send) {
+	rc, ok := p.configs[1][keyOf(s)]
+	if !ok || !speaks(rc, s) {
+		rc, ok = p.configs[0][keyOf(s)]
+	}
+	link := p.links[linkKey{s.Interface, rc.Family}]
+	switch {
+	case !ok || !speaks(rc, s):
+		p.t.Fatalf("%s: configured is %+v", describe(s), rc)
+	case link.Fault != NoFault || !slices.Contains(link.Sources, s.Source):
+		p.t.Fatalf("%s: the interface is %+v", describe(s), link)
+	case rc.Unicast == nil && s.Source != link.Sources[0]:
+		p.t.Fatalf("%s: the primary address is %v", describe(s), link.Sources[0])
+	}
+	m, drop := Parse(s.Append(nil), s.Source, s.Destination)
+	if diff := cmp.Diff(s.Advertisement, m.Advertisement, addrs, cmpopts.EquateEmpty()); drop != NotDropped || diff != "" {
+		p.t.Fatalf("%s: dropped %v, read (-sent +read):\n%s", describe(s), drop, diff)
+	}
+	if s.Encoding.Key != nil {
+		p.checkStamp(s, rc.Auth.Window)
+	}
+}
+
+// speaks reports whether an advertisement is sent as configured.
+func speaks(rc RouterConfig, s Send) bool {
+	to := s.Destination == rc.Family.MulticastAddress()
+	if rc.Unicast != nil {
+		to = s.Source == rc.Unicast.Source &&
+			slices.ContainsFunc(rc.Unicast.Peers, func(p Peer) bool { return p.Address == s.Destination })
+	}
+	e := s.Encoding
+	if (e.Key == nil) != (rc.Auth.signer() == nil) || e.Key != nil && e.Key.ID != rc.Auth.Active {
+		return false
+	}
+	return to && e.Version == rc.Version && e.Password == rc.Password && e.Checksum == rc.Checksum
+}
+
+// checkStamp examines a signature: no earlier than the one before, unless the
+// clock was beyond the window, and the same only in the copies for several
+// peers.
+func (p *prober) checkStamp(s Send, window time.Duration) {
+	last, stamp := p.stamps[keyOf(s)], s.Encoding.Stamp
+	wall := p.now.Add(p.host.clock)
+	back := window > 0 && last.offset(wall) > window
+	if stamp < last && !back || stamp == last && s.Destination.IsMulticast() {
+		p.t.Fatalf("%s: stamp %016x after %016x", describe(s), uint64(stamp), uint64(last))
+	}
+	if off := stamp.offset(wall); off < -time.Millisecond {
+		p.t.Fatalf("%s: signed %v in the past", describe(s), -off)
+	}
+	p.stamps[keyOf(s)] = stamp
 }
 
 // differ compares two views but for their counters.
@@ -291,18 +260,33 @@ func (p *prober) invariants(t *rapid.T) {
 	waits := false
 	for _, g := range p.host.Status().Groups {
 		// A fault of a group that is not in Initialize is a new member's
-		// interface, of which nothing is known yet.
-		unknown := strings.Count(strings.Join(g.Faults, "\n"), FaultUnknown.String())
-		waits = waits || g.State == Active && unknown < len(g.Routers) || g.State == Backup && unknown == 0
+		// interface, of which nothing is known yet, or, beside an active group,
+		// which has no link-local address yet.
+		unknown := strings.Count(strings.Join(g.Waiting, "\n"), FaultUnknown.String())
+		if g.State == Active {
+			unknown = len(g.Waiting)
+		}
+		waits = waits || g.State == Active && unknown < len(g.Routers) || g.State == Backup && unknown == 0 ||
+			unknown == 0 && slices.Contains(g.Waiting, "start-up delay")
 		switch {
 		case p.stopped && g.State != Initialize:
 			t.Fatalf("group %s is %v after the end", g.Name, g.State)
-		case !p.stopped && g.State == Initialize && len(g.Faults) == 0:
+		case !p.stopped && g.State == Initialize && len(g.Faults)+len(g.Waiting) == 0:
 			t.Fatalf("group %s does not start, and no fault says why (%s)", g.Name, g.Reason)
-		case g.State != Initialize && len(g.Faults) > unknown:
-			t.Fatalf("group %s is %v with faults %q", g.Name, g.State, g.Faults)
+		case g.State != Initialize && len(g.Faults)+len(g.Waiting) > unknown:
+			t.Fatalf("group %s is %v with faults %q, waiting for %q", g.Name, g.State, g.Faults, g.Waiting)
 		case g.Since.After(p.now):
 			t.Fatalf("group %s is %v since %v, which is to come", g.Name, g.State, g.Since)
+		}
+	}
+	for _, g := range p.host.groups {
+		for _, r := range g.routers {
+			if g.state != Initialize && r.fault != NoFault && !r.deadline.IsZero() {
+				t.Fatalf("group %s is %v, and %s takes part with the fault %v", g.cfg.Name, g.state, r.cfg.Name, r.fault)
+			}
+		}
+		if until := p.delays[g]; g.state != Initialize && p.now.Before(until) {
+			t.Fatalf("group %s is %v before %v, when its start-up delay is over", g.cfg.Name, g.state, until)
 		}
 	}
 	if d := p.host.Deadline(); d.IsZero() == waits {

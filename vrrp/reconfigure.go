@@ -12,9 +12,15 @@ import (
 // its timers. A group of which no member stays resigns.
 func (h *Host) reconfigure(now time.Time, configs []GroupConfig) []Action {
 	var out []Action
+	first := h.groups == nil
+	h.reloaded = !first
 	continued := h.continued(configs)
+	stays := make(map[*group]bool, len(continued))
+	for _, g := range continued {
+		stays[g] = true
+	}
 	for _, g := range h.groups {
-		if !slices.Contains(continued, g) {
+		if !stays[g] {
 			out = append(out, g.leave(now, stayActive(continued, configs))...)
 		}
 	}
@@ -22,17 +28,21 @@ func (h *Host) reconfigure(now time.Time, configs []GroupConfig) []Action {
 	for i, cfg := range configs {
 		g := continued[i]
 		if g == nil {
-			g = newGroup(now, cfg)
+			g = newGroup(now, cfg, &h.clock)
+			if first && cfg.StartDelay > 0 {
+				g.startAt = now.Add(cfg.StartDelay)
+			}
 			g.stopped = h.stopped
-			h.applyLinks(g)
+			h.acquaint(g)
 			out = append(out, g.interfaceChanged(now)...)
 		} else {
-			out = append(out, g.reconfigure(now, cfg, h.applyLinks)...)
+			out = append(out, g.reconfigure(now, cfg, h.acquaint)...)
 		}
 		h.groups = append(h.groups, g)
 	}
 	h.index()
-	h.moved, h.changed, h.holder = true, true, nil
+	h.moved, h.changed = true, true
+	h.agenda = newAgenda(h.groups)
 	return out
 }
 
@@ -54,17 +64,26 @@ func stayActive(continued []*group, configs []GroupConfig) map[RouterKey]bool {
 // there is one, so that a group can be renamed.
 func (h *Host) continued(configs []GroupConfig) []*group {
 	found := make([]*group, len(configs))
-	claim := func(accept func(*group, GroupConfig) bool) {
-		for i, cfg := range configs {
-			for _, g := range h.groups {
-				if found[i] == nil && !slices.Contains(found, g) && g.shares(cfg) && accept(g, cfg) {
-					found[i] = g
-				}
-			}
+	taken := make(map[*group]bool, len(configs))
+	claim := func(i int, g *group) {
+		if g != nil && found[i] == nil && !taken[g] {
+			found[i], taken[g] = g, true
 		}
 	}
-	claim(func(g *group, cfg GroupConfig) bool { return g.cfg.Name == cfg.Name })
-	claim(func(*group, GroupConfig) bool { return true })
+	named := make(map[string]*group, len(h.groups))
+	for _, g := range h.groups {
+		named[g.cfg.Name] = g
+	}
+	for i, cfg := range configs {
+		if g := named[cfg.Name]; g != nil && g.shares(cfg) {
+			claim(i, g)
+		}
+	}
+	for i, cfg := range configs {
+		for _, rc := range cfg.Routers {
+			claim(i, h.members[rc.RouterKey].group)
+		}
+	}
 	return found
 }
 
@@ -78,12 +97,7 @@ func (g *group) shares(cfg GroupConfig) bool {
 // leave ends a group that is no longer configured. If it was active it
 // resigns, except from what another active group takes over.
 func (g *group) leave(now time.Time, takenOver map[RouterKey]bool) []Action {
-	var out []Action
-	for _, a := range g.farewell() {
-		if !takenOver[RouterKey{a.Interface, familyOf(a.Source), a.Advertisement.VRID}] {
-			out = append(out, a)
-		}
-	}
+	out := g.farewell(now, takenOver)
 	return append(out, g.enter(now, Initialize, "removed from the configuration"))
 }
 
@@ -101,15 +115,22 @@ func (h *Host) index() {
 	maps.DeleteFunc(h.links, func(key linkKey, _ LinkState) bool { return !used[key] })
 }
 
-// applyLinks gives a group what is known of its interfaces.
-func (h *Host) applyLinks(g *group) {
+// acquaint gives a group what is known of its interfaces, and members that
+// come from another group what they have signed and heard signed there: a new
+// stamp must not be earlier than the last one.
+func (h *Host) acquaint(g *group) {
+	for _, r := range g.routers {
+		if old := h.members[r.cfg.RouterKey].router; old != nil && old != r {
+			r.stamp, r.signers = old.stamp, old.signers
+		}
+	}
 	for _, ev := range h.links {
 		g.applyLink(ev)
 	}
 }
 
 // reconfigure takes over a configuration that continues this group.
-func (g *group) reconfigure(now time.Time, cfg GroupConfig, applyLinks func(*group)) []Action {
+func (g *group) reconfigure(now time.Time, cfg GroupConfig, acquaint func(*group)) []Action {
 	before := g.cfg
 	g.cfg = cfg
 	var out []Action
@@ -117,7 +138,7 @@ func (g *group) reconfigure(now time.Time, cfg GroupConfig, applyLinks func(*gro
 		out = append(out, g.enter(now, g.state, "renamed from "+before.Name))
 	}
 	out = append(out, g.replaceRouters(cfg.Routers)...)
-	applyLinks(g)
+	acquaint(g)
 	// A group with a fault is about to end: it must not take over before.
 	_, faulty := g.interfaces()
 	if !faulty && (before.Priority != cfg.Priority || before.AdvertisementInterval != cfg.AdvertisementInterval) {
@@ -133,6 +154,7 @@ func (g *group) restartTimers(now time.Time) []Action {
 	}
 	var out []Action
 	for _, r := range g.routers {
+		r.activeInterval = learnInterval(r.activeInterval, g.cfg.AdvertisementInterval)
 		if !r.peer.source.IsValid() {
 			r.activeInterval = g.cfg.AdvertisementInterval
 		}
@@ -140,7 +162,7 @@ func (g *group) restartTimers(now time.Time) []Action {
 		case r.deadline.IsZero():
 		case g.state == Active:
 			// The others hear of the new values at once.
-			out = append(out, r.advertisement(g.cfg.Priority, g.cfg.AdvertisementInterval))
+			out = append(out, g.advertise(now, r)...)
 			r.deadline = now.Add(g.cfg.AdvertisementInterval)
 		case g.state == Backup:
 			r.restartActiveDown(now, g.cfg.Priority)

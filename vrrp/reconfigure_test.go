@@ -1,10 +1,13 @@
 package vrrp
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // reload gives new groups to the host.
@@ -244,6 +247,15 @@ func TestReconfigureKeepsWhatWasLearned(t *testing.T) {
 	b.firesIn(activeDownInterval(90, 2*second))
 }
 
+// TestReconfigureBoundsWhatWasLearned: an interval that was learned within the
+// bound of before may be beyond that of the new configuration.
+func TestReconfigureBoundsWhatWasLearned(t *testing.T) {
+	b := newBackup(t, groupOf(100, publicRouter()))
+	b.handle(advert(publicRouter(), greaterSource, 150, every(2*second)))
+	b.reload(with(groupOf(100, publicRouter()), withInterval(second/10)))
+	b.firesIn(activeDownInterval(100, 4*second/10))
+}
+
 // TestReconfigureResignsWithItsInterval: a member that goes after a change of
 // interval resigns with the interval that it advertised last.
 func TestReconfigureResignsWithItsInterval(t *testing.T) {
@@ -331,11 +343,12 @@ func TestReconfigureUnknownInterfaceHearsNothing(t *testing.T) {
 }
 
 // TestReconfigureUnknownInterfaceYields: a group that yields while a newcomer
-// waits for its interface does not start a timer for it.
+// waits for its interface does not start a timer for it, and says no last word.
 func TestReconfigureUnknownInterfaceYields(t *testing.T) {
 	b := newActive(t, pair(100))
 	b.reload(groupOf(100, publicRouter(), gatewayRouter(), newcomer()))
-	b.handle(advert(publicRouter(), greaterSource, 150))
+	b.same(b.handle(advert(publicRouter(), greaterSource, 150)),
+		sent(100), sentGateway(100), "web active -> backup (priority 100): 192.168.56.30 is active with priority 150")
 	b.inState(Backup)
 	b.firesIn(0)
 	b.up("dmz")
@@ -405,4 +418,63 @@ func TestReconfigureMoveBetweenActiveGroups(t *testing.T) {
 		b.same(b.reload(groups[order[0]], groups[order[1]]), sentGateway(100), announcedGateway)
 		b.inState(Active)
 	}
+}
+
+// TestNewMemberThatWaitsEndsNothing: a reload gives an active group a router
+// of IPv6, whose link-local address takes a moment or never comes. The group
+// goes on, says what it waits for, and the router joins when it can.
+func TestNewMemberThatWaitsEndsNothing(t *testing.T) {
+	six := publicRouter()
+	six.Family, six.Name = IPv6, "six"
+	six.Addresses = []netip.Prefix{netip.MustParsePrefix("fe80::100/64")}
+	b := newActive(t, groupOf(100, publicRouter()))
+	b.reload(groupOf(100, publicRouter(), six))
+	link := LinkState{Interface: "pub", Family: IPv6}
+	b.same(b.handle(link))
+	b.inState(Active)
+	if diff := cmp.Diff([]string{"six: waiting for a usable link-local address on pub"}, b.host.Status().Groups[0].Waiting); diff != "" {
+		t.Errorf("waiting (-want +got):\n%s", diff)
+	}
+	link.Sources = []netip.Addr{netip.MustParseAddr("fe80::20")}
+	if got := b.handle(link); len(got) != 2 {
+		t.Errorf("joins with %q, want an advertisement and an announcement", got)
+	}
+	link.Sources = nil // that one is lost, which is something else
+	b.handle(link)
+	b.inState(Initialize)
+}
+
+// TestReloadOfManyGroups: finding out which groups go on costs no more for
+// each when there are many, for the advertisements wait meanwhile.
+func TestReloadOfManyGroups(t *testing.T) {
+	const many = 4000
+	groups := make([]GroupConfig, many)
+	for i := range groups {
+		rc := publicRouter()
+		rc.Interface, rc.VRID = fmt.Sprintf("if%d", i/250), uint8(1+i%250)
+		groups[i] = named(fmt.Sprint(i), groupOf(100, rc))
+	}
+	host := NewHost(epoch, groups)
+	start := time.Now()
+	host.Handle(epoch, Reconfigure{Groups: groups})
+	if took := time.Since(start); took > 2*time.Second { // it was ten
+		t.Errorf("%d groups: %v", many, took)
+	}
+}
+
+// TestReconfigureLateLinkState: what is told of an interface after a reload has
+// given it up is not what a later reload, which uses it again, goes by. An
+// owner would be active at once, with addresses of long ago.
+func TestReconfigureLateLinkState(t *testing.T) {
+	owner := GroupConfig{Name: "late", Priority: Owner, AdvertisementInterval: second, Routers: []RouterConfig{newcomer()}}
+	b := newActive(t, groupOf(100, publicRouter()))
+	b.up("dmz")
+	b.same(b.reload(groupOf(100, publicRouter()), owner)[:1], dmzSend("255")) // known before the first reload
+	b.reload(groupOf(100, publicRouter()))
+	b.up("dmz")
+	b.same(b.reload(groupOf(100, publicRouter()), owner))
+	if got := b.host.Status().Groups[1]; got.State != Initialize || len(got.Waiting) != 1 {
+		t.Errorf("%v, waiting for %q; want it to wait for its interface", got.State, got.Waiting)
+	}
+	b.same(b.up("dmz")[:1], dmzSend("255"))
 }

@@ -63,11 +63,13 @@ func TestRFC9568_6_4_3_PriorityZeroIsAnswered(t *testing.T) {
 	b.firesIn(second)
 }
 
-// TestRFC9568_6_4_3_HigherPriorityMakesBackup: the router yields in silence
-// and waits a full Active_Down_Interval.
+// TestRFC9568_6_4_3_HigherPriorityMakesBackup: the router yields and waits a
+// full Active_Down_Interval. The section has it do so in silence; the last
+// advertisement is ours, for the winner of a split to hear of it.
 func TestRFC9568_6_4_3_HigherPriorityMakesBackup(t *testing.T) {
 	b := newActive(t, groupOf(100, publicRouter()))
 	b.same(b.handle(advert(publicRouter(), smallerSource, 101)),
+		sent(100),
 		"web active -> backup (priority 100): 192.168.56.10 is active with priority 101")
 	b.inState(Backup)
 	b.firesIn(3609375 * time.Microsecond)
@@ -92,6 +94,7 @@ func TestRFC9568_6_4_3_HigherPriorityTeachesTheInterval(t *testing.T) {
 func TestRFC9568_6_4_3_EqualPriorityGreaterAddressMakesBackup(t *testing.T) {
 	b := newActive(t, groupOf(100, publicRouter()))
 	b.same(b.handle(advert(publicRouter(), "192.168.56.100", 100)),
+		sent(100),
 		"web active -> backup (priority 100): 192.168.56.100 is active with priority 100")
 	b.firesIn(3609375 * time.Microsecond)
 }
@@ -100,9 +103,11 @@ func TestRFC9568_6_4_3_EqualPriorityGreaterAddressMakesBackup(t *testing.T) {
 // would be the greater one.
 func TestRFC9568_6_4_3_EqualPrioritySmallerAddressIsAnswered(t *testing.T) {
 	b := newActive(t, groupOf(100, publicRouter()))
+	b.expire()
 	b.same(b.handle(advert(publicRouter(), "192.168.56.9", 100)),
 		sent(100),
-		"notice web/public second active router of lower priority: 192.168.56.9 is active too, with priority 100")
+		"notice web/public second active router of lower priority: 192.168.56.9 is active too, with priority 100",
+		announced)
 	b.inState(Active)
 }
 
@@ -111,12 +116,28 @@ func TestRFC9568_6_4_3_EqualPrioritySmallerAddressIsAnswered(t *testing.T) {
 // again; Adver_Timer goes on as it was.
 func TestRFC9568_6_4_3_LowerPriorityIsDiscardedAndAnswered(t *testing.T) {
 	b := newActive(t, groupOf(100, publicRouter()))
+	b.expire()
 	b.wait(second / 4)
 	b.same(b.handle(advert(publicRouter(), greaterSource, 99)),
 		sent(100),
-		"notice web/public second active router of lower priority: 192.168.56.30 is active too, with priority 99")
+		"notice web/public second active router of lower priority: 192.168.56.30 is active too, with priority 99",
+		announced)
 	b.inState(Active)
 	b.firesIn(second - second/4)
+}
+
+// TestTakeOverIsNoContest: who has just taken over hears the last of the one
+// before, which is as it should be and no news. After an interval it is.
+func TestTakeOverIsNoContest(t *testing.T) {
+	b := newActive(t, groupOf(100, publicRouter()))
+	last := advert(publicRouter(), smallerSource, 50)
+	b.same(b.handle(last), sent(100))
+	b.wait(second - 1)
+	b.same(without(b.handle(last), "send"))
+	b.wait(1)
+	b.same(without(b.handle(last), "send"),
+		"notice web/public second active router of lower priority: 192.168.56.10 is active too, with priority 50",
+		announced)
 }
 
 // TestRFC9568_6_4_3_AssertingAnnouncesNowAndThen: the announcements of the
@@ -131,6 +152,11 @@ func TestRFC9568_6_4_3_AssertingAnnouncesNowAndThen(t *testing.T) {
 	b.same(b.handle(lower), sent(100))
 	b.wait(1)
 	b.same(b.handle(lower), announced)
+	b.same(b.expire(), sent(100))
+	b.wait(second / 2)
+	b.handle(lower) // put off, and made up for
+	b.same(b.expire(), sent(100), announced)
+	b.same(b.expire(), sent(100))
 }
 
 // TestRFC9568_6_4_3_OwnIntervalIsAdvertised: what was learned in Backup is

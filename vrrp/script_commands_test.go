@@ -2,7 +2,6 @@ package vrrp
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,15 +12,18 @@ import (
 // configuration that the next start or reload of a node will read. As in the
 // real one, groups are the same for all nodes but for their priority.
 type world struct {
-	lan    lan
-	groups []*scriptGroup
-	lines  []string // the trace of the present command
+	lan      lan
+	groups   []*scriptGroup
+	lines    []string            // the trace of the present command
+	last     map[string]Received // advertisement on each segment
+	recorded map[string]Received // of these, what somebody keeps to send it again
 }
 
 // scriptGroup is a group as configured for all nodes.
 type scriptGroup struct {
 	GroupConfig
 	priority map[string]uint8
+	unicast  map[string][]nodeAddress // by the name of the router; none is multicast
 }
 
 // command is what a scenario can say.
@@ -37,9 +39,10 @@ func commands() map[string]command {
 		return func(w *world, args []string) error { return w.eachNode(args, f) }
 	}
 	return map[string]command{
-		"node":   {"NAME INTERFACE=ADDRESS...", 2, 0, (*world).addNode},
-		"group":  {"NAME [priority=NODE:N,...] [interval=D] [preempt=true|false|D]", 1, 4, (*world).setGroup},
+		"node":   {"NAME INTERFACE=ADDRESS[,ADDRESS...]...", 2, 0, (*world).addNode},
+		"group":  {"NAME [priority=NODE:N,...] [interval=D] [preempt=true|false|D] [start_delay=D]", 1, 5, (*world).setGroup},
 		"router": {"GROUP NAME INTERFACE VRID PREFIX...", 4, 0, (*world).setRouter},
+		"set":    {"GROUP ROUTER SETTING=VALUE...", 3, 0, (*world).set},
 		"remove": {"GROUP [ROUTER]", 1, 2, (*world).remove},
 		"start":  {"NODE...", 1, 0, each((*world).start)},
 		"reload": {"NODE...", 1, 0, each((*world).reload)},
@@ -49,19 +52,31 @@ func commands() map[string]command {
 		"resume": {"NODE...", 1, 0, each((*world).resume)},
 		"status": {"NODE...", 1, 0, each((*world).status)},
 		"run":    {"DURATION", 1, 1, (*world).pass},
-		"link":   {"NODE INTERFACE up|down", 3, 3, (*world).link},
+		"clock":  {"NODE DURATION", 2, 2, (*world).clock},
+		"link":   {"NODE INTERFACE up|down|tentative", 3, 3, (*world).link},
 		"cut":    {"INTERFACE NODE...", 2, 0, (*world).cut},
 		"heal":   {"INTERFACE", 1, 1, (*world).heal},
-		"forge":  {"INTERFACE SOURCE [vrid=N] [priority=N] [interval=D] [ttl=N] [version=N] [addresses=A,...]", 2, 8, (*world).forge},
+		"forge":  {"INTERFACE SOURCE [FIELD=VALUE...]", 2, 0, (*world).forge},
+		"record": {"INTERFACE", 1, 1, (*world).record},
+		"replay": {"INTERFACE", 1, 1, (*world).replay},
 	}
 }
 
 // newWorld returns an empty world.
 func newWorld() *world {
-	w := &world{}
+	w := &world{last: make(map[string]Received), recorded: make(map[string]Received)}
 	w.lan.now = epoch
 	w.lan.trace = func(n *node, line string) {
 		w.lines = append(w.lines, fmt.Sprintf("%v %s %s", w.lan.now.Sub(epoch), n.name, line))
+	}
+	w.lan.witness = func(_ *node, _ Event, did outcomes) {
+		for _, a := range did.actions {
+			if s, ok := a.(Send); ok {
+				w.last[s.Interface] = Received{
+					Interface: s.Interface, Source: s.Source, Destination: s.Destination, TTL: requiredTTL, Payload: s.Append(nil),
+				}
+			}
+		}
 	}
 	return w
 }
@@ -95,15 +110,31 @@ func (w *world) addNode(args []string) error {
 	}
 	n := &node{name: args[0]}
 	for _, arg := range args[1:] {
-		name, address, _ := strings.Cut(arg, "=")
-		source, err := netip.ParseAddr(address)
-		if err != nil || !source.Is4() {
-			return fmt.Errorf("%q is not INTERFACE=IPV4-ADDRESS", arg)
+		p, err := readPort(arg)
+		if err != nil {
+			return err
 		}
-		n.ports = append(n.ports, &port{name: name, source: source})
+		n.ports = append(n.ports, p)
 	}
 	w.lan.nodes = append(w.lan.nodes, n)
 	return nil
+}
+
+// readPort reads INTERFACE=ADDRESS,...: the address of IPv4, and those of IPv6
+// if it has any.
+func readPort(s string) (*port, error) {
+	name, list, _ := strings.Cut(s, "=")
+	addresses, err := readAddresses(list)
+	if err != nil || !addresses[0].Is4() {
+		return nil, fmt.Errorf("%q is not INTERFACE=IPV4-ADDRESS[,IPV6-ADDRESS...]", s)
+	}
+	p := &port{name: name, source: addresses[0], sources6: addresses[1:]}
+	for _, a := range p.sources6 {
+		if !a.Is6() {
+			return nil, fmt.Errorf("%q has a second address of IPv4", s)
+		}
+	}
+	return p, nil
 }
 
 // group returns a configured group.
@@ -119,7 +150,7 @@ func (w *world) group(name string) (*scriptGroup, error) {
 func (w *world) setGroup(args []string) error {
 	g, err := w.group(args[0])
 	if err != nil {
-		g = &scriptGroup{priority: make(map[string]uint8)}
+		g = &scriptGroup{priority: make(map[string]uint8), unicast: make(map[string][]nodeAddress)}
 		g.Name, g.AdvertisementInterval, g.Preempt.Enabled = args[0], time.Second, true
 		w.groups = append(w.groups, g)
 	}
@@ -129,9 +160,11 @@ func (w *world) setGroup(args []string) error {
 		case "priority":
 			err = g.setPriorities(value)
 		case "interval":
-			g.AdvertisementInterval, err = time.ParseDuration(value)
+			g.AdvertisementInterval, err = readInterval(value)
 		case "preempt":
 			g.Preempt, err = parsePreempt(value)
+		case "start_delay":
+			g.StartDelay, err = time.ParseDuration(value)
 		default:
 			err = fmt.Errorf("unknown setting %q", arg)
 		}
@@ -140,6 +173,15 @@ func (w *world) setGroup(args []string) error {
 		}
 	}
 	return nil
+}
+
+// readInterval reads an interval that advertisements can have.
+func readInterval(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if err == nil && (d < MinInterval || d > MaxInterval || d%IntervalUnit != 0) {
+		err = fmt.Errorf("%q is not an interval of 10ms to 40.95s in steps of 10ms", s)
+	}
+	return d, err
 }
 
 // setPriorities reads NODE:N,...
@@ -162,50 +204,4 @@ func parsePreempt(s string) (Preempt, error) {
 	}
 	delay, err := time.ParseDuration(s)
 	return Preempt{Enabled: true, Delay: delay}, err
-}
-
-// setRouter adds a router to a group, or changes it.
-func (w *world) setRouter(args []string) error {
-	g, err := w.group(args[0])
-	if err != nil {
-		return err
-	}
-	vrid, err := strconv.ParseUint(args[3], 10, 8)
-	if err != nil || vrid == 0 {
-		return fmt.Errorf("%q is not a VRID of 1 to 255", args[3])
-	}
-	rc := RouterConfig{RouterKey: RouterKey{Interface: args[2], Family: IPv4, VRID: uint8(vrid)}, Name: args[1]}
-	for _, s := range args[4:] {
-		p, err := netip.ParsePrefix(s)
-		if err != nil {
-			return err
-		}
-		rc.Addresses = append(rc.Addresses, p)
-	}
-	i := slices.IndexFunc(g.Routers, func(r RouterConfig) bool { return r.Name == rc.Name })
-	g.Routers = slices.Clone(g.Routers)
-	if i < 0 {
-		g.Routers = append(g.Routers, rc)
-	} else {
-		g.Routers[i] = rc
-	}
-	return nil
-}
-
-// remove takes a group or one of its routers out of the configuration.
-func (w *world) remove(args []string) error {
-	g, err := w.group(args[0])
-	if err != nil {
-		return err
-	}
-	if len(args) == 1 {
-		w.groups = slices.DeleteFunc(w.groups, func(o *scriptGroup) bool { return o == g })
-		return nil
-	}
-	before := len(g.Routers)
-	g.Routers = slices.DeleteFunc(slices.Clone(g.Routers), func(r RouterConfig) bool { return r.Name == args[1] })
-	if len(g.Routers) == before {
-		return fmt.Errorf("no router %q in group %q", args[1], args[0])
-	}
-	return nil
 }

@@ -2,8 +2,7 @@ package vrrp
 
 import (
 	"fmt"
-	"net/netip"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -18,9 +17,43 @@ func (w *world) configOf(n *node) ([]GroupConfig, error) {
 			return nil, fmt.Errorf("group %s gives it no priority", g.Name)
 		}
 		cfg.Priority = p
+		var err error
+		if cfg.Routers, err = g.routersOf(n.name); err != nil {
+			return nil, fmt.Errorf("group %s: %w", g.Name, err)
+		}
 		groups = append(groups, cfg)
 	}
-	return groups, nil
+	return groups, unique(groups)
+}
+
+// routersOf returns the routers of a group as one node reads them.
+func (g *scriptGroup) routersOf(name string) ([]RouterConfig, error) {
+	list := slices.Clone(g.Routers)
+	for i := range list {
+		u, err := unicastOf(g.unicast[list[i].Name], name)
+		if err != nil {
+			return nil, fmt.Errorf("router %s: %w", list[i].Name, err)
+		}
+		if list[i].Version == Version2 && g.AdvertisementInterval%time.Second != 0 {
+			return nil, fmt.Errorf("router %s: version 2 has whole seconds, not %v", list[i].Name, g.AdvertisementInterval)
+		}
+		list[i].Unicast = u
+	}
+	return list, nil
+}
+
+// unique is an error for a configuration that has a virtual router twice.
+func unique(groups []GroupConfig) error {
+	seen := make(map[RouterKey]bool)
+	for _, g := range groups {
+		for _, rc := range g.Routers {
+			if seen[rc.RouterKey] {
+				return fmt.Errorf("vrid %d of %v is twice on %s", rc.VRID, rc.Family, rc.Interface)
+			}
+			seen[rc.RouterKey] = true
+		}
+	}
+	return nil
 }
 
 // running is an error for a node that does not run.
@@ -94,6 +127,9 @@ func (w *world) status(n *node) error {
 	}
 	for _, g := range n.host.Status().Groups {
 		w.lan.traceLine(n, fmt.Sprintf("status %s: %v since %v (%s)", g.Name, g.State, g.Since.Sub(epoch), g.Reason))
+		for _, word := range slices.Concat(g.Faults, g.Waiting) {
+			w.lan.traceLine(n, fmt.Sprintf("status %s: not started: %s", g.Name, word))
+		}
 		for _, r := range g.Routers {
 			active := "nobody"
 			if r.ActiveSource.IsValid() {
@@ -139,10 +175,26 @@ func (w *world) link(args []string) error {
 	if err != nil {
 		return err
 	}
-	if args[2] != "up" && args[2] != "down" {
-		return fmt.Errorf("a link goes up or down, not %q", args[2])
+	if !slices.Contains([]string{"up", "down", "tentative"}, args[2]) {
+		return fmt.Errorf("a link goes up, down or is tentative, not %q", args[2])
 	}
+	p.tentative = args[2] == "tentative"
 	w.lan.setLink(n, p, args[2] == "down")
+	return nil
+}
+
+// clock sets by how much a node's wall clock is ahead of the true time.
+func (w *world) clock(args []string) error {
+	n, err := w.lan.node(args[0])
+	if err != nil {
+		return err
+	}
+	if n.clock, err = time.ParseDuration(args[1]); err != nil {
+		return err
+	}
+	if n.host != nil {
+		n.host.clock = n.clock
+	}
 	return nil
 }
 
@@ -171,61 +223,4 @@ func (w *world) heal(args []string) error {
 		return fmt.Errorf("no node has an interface %q", args[0])
 	}
 	return nil
-}
-
-// forge sends an advertisement that none of the nodes made.
-func (w *world) forge(args []string) error {
-	source, err := netip.ParseAddr(args[1])
-	if err != nil {
-		return err
-	}
-	adv := Advertisement{VRID: 56, Priority: 255, Interval: time.Second}
-	ttl, version := uint64(requiredTTL), uint64(version3)
-	for _, arg := range args[2:] {
-		key, value, _ := strings.Cut(arg, "=")
-		var number uint64
-		switch key {
-		case "interval":
-			adv.Interval, err = time.ParseDuration(value)
-		case "addresses":
-			adv.Addresses, err = parseAddresses(value)
-		default:
-			number, err = strconv.ParseUint(value, 10, 8)
-		}
-		if err != nil {
-			return fmt.Errorf("%q: %w", arg, err)
-		}
-		switch key {
-		case "vrid":
-			adv.VRID = uint8(number)
-		case "priority":
-			adv.Priority = uint8(number)
-		case "ttl":
-			ttl = number
-		case "version":
-			version = number
-		case "interval", "addresses":
-		default:
-			return fmt.Errorf("unknown field %q", arg)
-		}
-	}
-	payload := adv.Append(nil, source, multicastIPv4, ChecksumPseudoHeader)
-	payload[0] = byte(version<<4 | typeAdvertisement)
-	w.lan.deliver(nil, 0, Received{
-		Interface: args[0], Source: source, Destination: multicastIPv4, TTL: uint8(ttl),
-		Payload: resum(payload, source, multicastIPv4),
-	})
-	return nil
-}
-
-// parseAddresses reads addresses between commas.
-func parseAddresses(s string) (list []netip.Addr, err error) {
-	for _, word := range strings.Split(s, ",") {
-		a, err := netip.ParseAddr(word)
-		if err != nil {
-			return nil, err
-		}
-		list = append(list, a)
-	}
-	return list, nil
 }

@@ -32,7 +32,9 @@ type GroupStatus struct {
 	Since    time.Time
 	Reason   string // why it is in this state
 	Priority uint8
-	Faults   []string // what keeps it in Initialize
+	Faults   []string  // what keeps it in Initialize
+	Waiting  []string  // what it waits for in Initialize, which is no fault
+	StartsAt time.Time // when the start-up delay ends; zero if there is none, or it is over
 	Routers  []RouterStatus
 }
 
@@ -72,7 +74,12 @@ func (h *Host) Status() Status {
 func (g *group) status() GroupStatus {
 	s := GroupStatus{
 		Name: g.cfg.Name, State: g.state, Since: g.since, Reason: g.reason,
-		Priority: g.cfg.Priority, Faults: g.faults(), Routers: make([]RouterStatus, len(g.routers)),
+		Priority: g.cfg.Priority, StartsAt: g.startAt, Routers: make([]RouterStatus, len(g.routers)),
+	}
+	s.Faults = g.lines(func(f Fault) bool { return f != NoFault && !f.Waits() })
+	s.Waiting = g.lines(Fault.Waits)
+	if g.state == Initialize && g.reason == startDelayed {
+		s.Waiting = append(s.Waiting, "start-up delay")
 	}
 	for i, r := range g.routers {
 		s.Routers[i] = r.status(g)
@@ -98,7 +105,7 @@ func (r *router) status(g *group) RouterStatus {
 }
 
 // Wanted returns for every interface of the configuration which virtual
-// addresses must be on it and which must not.
+// addresses must be on it and which must not, and what it must have to send from.
 func (h *Host) Wanted() map[string]Wanted {
 	all := make(map[string]Wanted)
 	for _, g := range h.groups {
@@ -109,6 +116,10 @@ func (h *Host) Wanted() map[string]Wanted {
 			} else {
 				w.Absent = append(w.Absent, r.cfg.Addresses...)
 			}
+			if g.cfg.Priority == Owner {
+				w.Owned = append(w.Owned, r.cfg.Addresses...)
+			}
+			w.LinkLocal = w.LinkLocal || r.needsLinkLocal()
 			all[r.cfg.Interface] = w
 		}
 	}

@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 	}
 
 	b := newBench(t, group)
-	same(b, is(GroupStatus{Since: epoch, Reason: "starting", Faults: []string{"public: not yet known on pub"}}, router))
+	same(b, is(GroupStatus{Since: epoch, Reason: "starting", Waiting: []string{"public: not yet known on pub"}}, router))
 
 	b.wait(second)
 	b.up("pub")

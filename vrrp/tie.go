@@ -25,7 +25,7 @@ const (
 // decides only if the rival has been heard by it for an interval and by none
 // before it.
 func (g *group) tie(now time.Time, r *router, p packet) outcome {
-	if p.adv.Priority != g.cfg.Priority {
+	if p.Priority != g.cfg.Priority {
 		return noTie
 	}
 	memory := activeDownInterval(g.cfg.Priority, g.cfg.AdvertisementInterval)

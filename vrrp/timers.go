@@ -24,3 +24,17 @@ func activeDownInterval(priority uint8, activeInterval time.Duration) time.Durat
 func learnInterval(advertised, own time.Duration) time.Duration {
 	return min(advertised, learnedIntervalLimit*own)
 }
+
+// skew is the Skew_Time of the router. That of version 2 is a share of a
+// second whatever the interval is (RFC 3768 section 6.1).
+func (r *router) skew(priority uint8) time.Duration {
+	if r.cfg.Version == Version2 {
+		return skewTime(priority, time.Second)
+	}
+	return skewTime(priority, r.activeInterval)
+}
+
+// activeDown is the Active_Down_Interval of the router.
+func (r *router) activeDown(priority uint8) time.Duration {
+	return 3*r.activeInterval + r.skew(priority)
+}

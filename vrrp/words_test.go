@@ -23,6 +23,12 @@ func TestWords(t *testing.T) {
 		{ChecksumMessage, "message"},
 		{IPv4, "ipv4"},
 		{IPv6, "ipv6"},
+		{Version3, "3"},
+		{Version2, "2"},
+		{AuthReceiveOnly, "receive-only"},
+		{AuthPermissive, "permissive"},
+		{AuthEnforce, "enforce"},
+		{AuthEnforce + 1, "invalid mode"},
 		{Initialize, "initialize"},
 		{Backup, "backup"},
 		{Active, "active"},
@@ -31,6 +37,8 @@ func TestWords(t *testing.T) {
 		{DropTTL, "ttl"},
 		{DropOwnSource, "own_source"},
 		{DropInitialize, "initialize"},
+		{DropReplay, "replay"},
+		{DropDuplicate, "duplicate"},
 		{dropReasons, "invalid reason"},
 		{NoFault, "none"},
 		{FaultDown, "link down"},
@@ -65,6 +73,9 @@ func TestWordsAreDistinct(t *testing.T) {
 	}
 	for f := NoFault; f <= FaultSocket+1; f++ {
 		check(f)
+	}
+	for m := AuthReceiveOnly; m <= AuthEnforce+1; m++ {
+		check(m)
 	}
 	for s := Initialize; s <= Active+1; s++ {
 		check(s)

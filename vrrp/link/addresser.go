@@ -50,23 +50,17 @@ type addresser struct {
 	onRepair func(p []netip.Prefix)    // these had vanished and are back
 	problem  problem                   // why the goal is not reached
 	swept    atomic.Pointer[goal]      // the last goal that was reached
-	there    atomic.Pointer[addrSet]   // wanted addresses that are on the interface
+	there    atomic.Pointer[addrSet]   // wanted addresses that are on the interface; never changed, only replaced
 	lost     map[netip.Prefix]struct{} // wanted addresses that were there once
 
-	index  int           // of the interface when it was last there; 0: it is missing
-	owed   debts         // on the interface
-	strays map[int]debts // by index: interfaces that had the name, and may still have the addresses
+	index  int             // of the interface when it was last there; 0: it is missing
+	ledger *ledger         // of the interface
+	strays map[int]*ledger // by index: interfaces that had the name, and may still have the addresses
 
 	vanished   int       // addresses since the last complaint
 	complained time.Time // when the last complaint was logged
+	told       time.Time // when a wrong prefix length was last logged
 }
-
-// addrSet is a set of addresses that is never changed, only replaced.
-type addrSet map[netip.Prefix]struct{}
-
-// debts are addresses of others that may have been deleted from an interface
-// along with virtual ones.
-type debts map[netip.Prefix]struct{}
 
 // newAddresser returns an addresser for one interface.
 func newAddresser(log *slog.Logger, iface string, kernel addressEditor, g *atomic.Pointer[goal]) *addresser {
@@ -74,7 +68,7 @@ func newAddresser(log *slog.Logger, iface string, kernel addressEditor, g *atomi
 		log: log, iface: iface, kernel: kernel, goal: g,
 		changed: newBell(), touched: newBell(),
 		onChange: func() {}, onRepair: func([]netip.Prefix) {},
-		lost: make(map[netip.Prefix]struct{}), owed: make(debts), strays: make(map[int]debts),
+		lost: make(map[netip.Prefix]struct{}), ledger: newLedger(), strays: make(map[int]*ledger),
 	}
 	a.there.Store(&addrSet{})
 	return a
@@ -166,7 +160,7 @@ func (a *addresser) reconcile() error {
 	case err != nil:
 		return errors.Join(err, left)
 	}
-	g, err := a.approach(index, a.owed, func(have []netip.Prefix) *goal {
+	g, err := a.approach(index, a.ledger, func(have []netip.Prefix) *goal {
 		g := a.goal.Load()
 		a.see(g, have, false)
 		return g
@@ -193,11 +187,11 @@ func (a *addresser) locate() (int, error) {
 		return index, err
 	}
 	if a.index != 0 {
-		a.strays[a.index] = a.owed
+		a.strays[a.index] = a.ledger
 	}
-	a.owed = make(debts)
-	if owed, ok := a.strays[index]; ok { // it has its name back
-		a.owed = owed
+	a.ledger = newLedger()
+	if l, ok := a.strays[index]; ok { // it has its name back
+		a.ledger = l
 		delete(a.strays, index)
 	}
 	a.index = index
@@ -208,8 +202,8 @@ func (a *addresser) locate() (int, error) {
 // not exist any more have nothing to remove.
 func (a *addresser) leaveStrays() error {
 	var failed []error
-	for index, owed := range a.strays {
-		_, err := a.approach(index, owed, func([]netip.Prefix) *goal { return a.goal.Load().abandoned() })
+	for index, l := range a.strays {
+		_, err := a.approach(index, l, func([]netip.Prefix) *goal { return a.goal.Load().abandoned() })
 		if err == nil || errors.Is(err, unix.ENODEV) {
 			delete(a.strays, index)
 			continue
@@ -222,25 +216,37 @@ func (a *addresser) leaveStrays() error {
 // approach edits the interface with that index until it is as the goal says
 // that aim returns for what is there, and returns that goal. Former addresses
 // are removed, others are added before any is deleted, so that a change of the
-// prefix length never takes an address away.
-func (a *addresser) approach(index int, owed debts, aim func(have []netip.Prefix) *goal) (*goal, error) {
+// prefix length does not take an address of IPv4 away. IPv6 has none twice: it
+// is gone for a moment.
+func (a *addresser) approach(index int, l *ledger, aim func(have []netip.Prefix) *goal) (*goal, error) {
 	var failed error
-	for range reconcilePasses {
+	var generation uint64
+	for pass := 0; pass < reconcilePasses; pass++ {
 		have, err := a.kernel.AddressesAt(index)
 		if err != nil {
 			return nil, err
 		}
 		g := aim(have)
-		add, remove := diff(have, g, a.reached(g))
-		add = append(a.collect(owed, g, have), add...)
-		if len(add)+len(remove) == 0 {
+		if g.generation != generation { // the group has moved meanwhile
+			generation, pass, failed = g.generation, 0, nil
+		}
+		l.check(have)
+		add, remove := diff(have, g, a.reached(g), l.added)
+		remove, spared := sparing(g, have, remove)
+		restore := l.collect(g, have)
+		if len(restore)+len(add)+len(remove) == 0 {
+			if spared != nil {
+				return nil, spared
+			}
 			return g, nil
 		}
 		if failed != nil {
 			return nil, failed
 		}
-		owed.endanger(g, have, remove)
-		failed = a.edit(index, add, remove)
+		l.endanger(g, have, remove)
+		a.tellMisfits(g, remove)
+		add, blocked := unblocked(add, have, remove)
+		failed = errors.Join(blocked, a.restore(index, restore), a.edit(index, l, add, remove))
 	}
 	return nil, errors.New("the addresses differ from what is wanted however often they are set; another program seems to manage them too")
 }
@@ -288,6 +294,51 @@ func (a *addresser) complain(p netip.Prefix) {
 	}
 }
 
+// tellMisfits logs that virtual addresses are removed because their prefix
+// length is wrong, but not each time in a quarrel.
+func (a *addresser) tellMisfits(g *goal, remove []netip.Prefix) {
+	misfits := slices.DeleteFunc(slices.Clone(remove), func(p netip.Prefix) bool { return !g.misfit(p) })
+	if now := time.Now(); len(misfits) > 0 && now.Sub(a.told) >= complaintPause {
+		a.log.Warn("virtual addresses have another prefix length than configured, removing them", "interface", a.iface, "addresses", misfits)
+		a.told = now
+	}
+}
+
+// sparing returns what can be removed without making the machine unreachable: a
+// virtual address with another prefix length stays where the interface would be
+// left without an address of its own. The error names what stays.
+func sparing(g *goal, have, remove []netip.Prefix) (removable []netip.Prefix, err error) {
+	var spared []error
+	for _, p := range remove {
+		alike := func(q netip.Prefix) bool {
+			return g.lends(q) && !slices.Contains(remove, q) && q.Addr().Is4() == p.Addr().Is4() &&
+				q.Addr().IsLinkLocalUnicast() == p.Addr().IsLinkLocalUnicast()
+		}
+		if g.misfit(p) && !slices.ContainsFunc(have, alike) {
+			spared = append(spared, fmt.Errorf("%s is a virtual address with another prefix length, and stays, for the interface would have no address of its own", p))
+			continue
+		}
+		removable = append(removable, p)
+	}
+	return removable, errors.Join(spared...)
+}
+
+// unblocked returns what can be added: IPv6 does not have an address twice, and
+// one of the interface's own, of another prefix length, stays. The error names
+// what cannot.
+func unblocked(add, have, remove []netip.Prefix) (free []netip.Prefix, err error) {
+	var blocked []error
+	for _, p := range add {
+		i := slices.IndexFunc(have, func(q netip.Prefix) bool { return q.Addr() == p.Addr() && !slices.Contains(remove, q) })
+		if i >= 0 && p.Addr().Is6() {
+			blocked = append(blocked, fmt.Errorf("add %s: the interface has that address of its own as %s", p, have[i]))
+			continue
+		}
+		free = append(free, p)
+	}
+	return free, errors.Join(blocked...)
+}
+
 // reach notes that g is reached.
 func (a *addresser) reach(g *goal) {
 	if a.swept.Swap(g) != g {
@@ -295,11 +346,30 @@ func (a *addresser) reach(g *goal) {
 	}
 }
 
+// restore puts addresses of others back.
+func (a *addresser) restore(index int, list []netip.Prefix) error {
+	var failed []error
+	for _, p := range list {
+		a.log.Warn("the kernel deleted an address along with a virtual one, putting it back", "interface", a.iface, "address", p)
+		if err := a.kernel.AddAt(index, p); err != nil && !errors.Is(err, unix.EEXIST) {
+			failed = append(failed, fmt.Errorf("put back %s: %w", p, err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
 // edit adds and removes. What fails does not keep the rest from being tried.
-func (a *addresser) edit(index int, add, remove []netip.Prefix) error {
+func (a *addresser) edit(index int, l *ledger, add, remove []netip.Prefix) error {
 	var failed []error
 	for _, p := range add {
-		if err := a.kernel.AddAt(index, p); err != nil && !errors.Is(err, unix.EEXIST) {
+		err := a.kernel.AddAt(index, p)
+		if errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		// Also after an error: the kernel may have done it and said so too
+		// late. If not, the next look corrects that.
+		l.added[p] = struct{}{}
+		if err != nil {
 			failed = append(failed, fmt.Errorf("add %s: %w", p, err))
 		}
 	}
@@ -309,38 +379,4 @@ func (a *addresser) edit(index int, add, remove []netip.Prefix) error {
 		}
 	}
 	return errors.Join(failed...)
-}
-
-// endanger remembers the addresses of others that the kernel may delete along
-// with virtual ones, because they are secondary to them (it does so unless
-// net.ipv4.conf.*.promote_secondaries is set).
-func (owed debts) endanger(g *goal, have, remove []netip.Prefix) {
-	subnets := make(addrSet, len(remove))
-	for _, p := range remove {
-		subnets[p.Masked()] = struct{}{}
-	}
-	for _, p := range have {
-		if _, ok := subnets[p.Masked()]; ok && !g.manages(p) {
-			owed[p] = struct{}{}
-		}
-	}
-}
-
-// collect returns the addresses of others that have to be put back, and
-// forgets those that are there.
-func (a *addresser) collect(owed debts, g *goal, have []netip.Prefix) []netip.Prefix {
-	for _, p := range have {
-		delete(owed, p)
-	}
-	var out []netip.Prefix
-	for p := range owed {
-		if g.manages(p) {
-			delete(owed, p)
-			continue
-		}
-		a.log.Warn("the kernel deleted an address along with a virtual one, putting it back", "interface", a.iface, "address", p)
-		out = append(out, p)
-	}
-	slices.SortFunc(out, netip.Prefix.Compare)
-	return out
 }

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
+	"bascule/vrrp"
 	"bascule/vrrp/link/linktest"
 )
 
@@ -55,9 +56,12 @@ func (x *addresserTest) run(t *testing.T) {
 }
 
 // aim changes the goal, as a port does.
-func (x *addresserTest) aim(present, absent string) {
+func (x *addresserTest) aim(present, absent string) { x.want(wanted(present, absent)) }
+
+// want changes the goal to a wanted state.
+func (x *addresserTest) want(w vrrp.Wanted) {
 	old := x.goal.Load()
-	x.goal.Store(nextGoal(old, old.generation+1, wanted(present, absent), false, x.a.reached(old)))
+	x.goal.Store(nextGoal(old, old.generation+1, w, false, x.a.reached(old)))
 	x.a.changed.ring()
 }
 
@@ -342,18 +346,22 @@ func TestAddresserSecondaries(t *testing.T) {
 // addresser; when they end, the interface must be as wanted, and what is
 // foreign untouched.
 func TestAddresserConverges(t *testing.T) {
-	pool := prefixes("10.0.0.10/24 10.0.0.20/24 10.0.0.20/32 10.0.1.1/24 192.0.2.1/32")
+	pool := prefixes("10.0.0.10/24 10.0.0.20/24 10.0.0.20/32 10.0.1.1/24 192.0.2.1/32 fe80::100/64 fd00::10/64")
 	own := netip.MustParsePrefix("10.0.0.1/24")
+	own6 := prefixes("fe80::1/64 fd00::1/64")        // gone with the link, and back when it is
+	foreign := netip.MustParsePrefix("10.0.0.30/24") // configured as owned, and really the interface's
 	rapid.Check(t, func(rt *rapid.T) {
 		script := rapid.SliceOfN(rapid.IntRange(0, 1<<20), 1, 30).Draw(rt, "script")
 		synctest.Test(t, func(t *testing.T) {
 			x := startAddresser(t, "", "")
 			x.a.log = slog.New(slog.DiscardHandler)
 			must(t, x.kernel.Add("eth0", own))
+			must(t, x.kernel.Add("eth0", foreign))
+			x.want(vrrp.Wanted{Absent: []netip.Prefix{foreign}, Owned: []netip.Prefix{foreign}})
 			x.run(t)
 			for _, step := range script {
-				p, bits := pool[step%len(pool)], step/8
-				switch step % 8 {
+				p, bits := pool[step%len(pool)], step/9
+				switch step % 9 {
 				case 0, 1, 2:
 					var present, absent []string
 					for i, p := range pool {
@@ -363,10 +371,18 @@ func TestAddresserConverges(t *testing.T) {
 							absent = append(absent, p.String())
 						}
 					}
-					x.aim(strings.Join(present, " "), strings.Join(absent, " "))
+					w := wanted(strings.Join(present, " "), strings.Join(absent, " ")+" "+foreign.String())
+					w.Owned = []netip.Prefix{foreign, pool[0]}
+					if bits>>len(pool)&1 == 1 {
+						w.Present = append(w.Present, foreign)
+					}
+					x.want(w)
 				case 3:
 					_ = x.kernel.Delete("eth0", p)
 				case 4:
+					if bits%4 == 0 { // with another prefix length, by another program
+						p = netip.PrefixFrom(p.Addr(), p.Addr().BitLen()-1)
+					}
 					_ = x.kernel.Add("eth0", p)
 				case 5:
 					x.kernel.Fail([]string{"add", "delete", "list"}[bits%3], netip.Prefix{}, bits%5, unix.ENOBUFS)
@@ -374,18 +390,23 @@ func TestAddresserConverges(t *testing.T) {
 					x.kernel.PromoteSecondaries(bits%2 == 0)
 				case 7:
 					time.Sleep(time.Duration(bits%200) * time.Millisecond)
+				case 8:
+					x.kernel.SetDown("eth0")
 				}
 			}
 			x.kernel.Mend()
+			for _, p := range own6 {
+				must(t, x.kernel.Add("eth0", p))
+			}
 			time.Sleep(time.Minute)
 			synctest.Wait()
 			g := x.goal.Load()
 			list, _ := x.kernel.Addresses("eth0")
-			if add, remove := diff(list, g, true); len(add)+len(remove) > 0 || !x.a.reached(g) {
+			if add, remove := diff(list, g, true, x.a.ledger.added); len(add)+len(remove) > 0 || !x.a.reached(g) {
 				rt.Fatalf("on eth0 %v: still to add %v, to remove %v, reached is %t", list, add, remove, x.a.reached(g))
 			}
-			if !slices.Contains(list, own) {
-				rt.Fatalf("the own address %s is gone: %v", own, list)
+			if !slices.Contains(list, own) || !slices.Contains(list, foreign) {
+				rt.Fatalf("the own addresses %s and %s are gone: %v", own, foreign, list)
 			}
 			for _, p := range g.wanted.Present {
 				if !x.a.installed(p) {
@@ -393,5 +414,40 @@ func TestAddresserConverges(t *testing.T) {
 				}
 			}
 		})
+	})
+}
+
+// restless is a kernel whose every edit comes too late: the goal changes
+// meanwhile, a number of times.
+type restless struct {
+	*linktest.Kernel
+	x     *addresserTest
+	moves int
+}
+
+// AddAt changes the goal, then does what was asked for.
+func (r *restless) AddAt(index int, p netip.Prefix) error {
+	if r.moves > 0 {
+		r.moves--
+		if r.moves%2 == 0 {
+			r.x.aim("10.0.0.10/24", "10.0.0.20/24")
+		} else {
+			r.x.aim("10.0.0.20/24", "10.0.0.10/24")
+		}
+	}
+	return r.Kernel.AddAt(index, p)
+}
+
+// TestAddresserFollowsAGoalThatMoves: a goal that changes faster than it can
+// be reached is nobody's interference.
+func TestAddresserFollowsAGoalThatMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := startAddresser(t, "10.0.0.10/24", "10.0.0.20/24")
+		x.a.kernel = &restless{Kernel: x.kernel, x: x, moves: 4 * reconcilePasses}
+		x.run(t)
+		x.expect(t, "10.0.0.10/24", true)
+		if got := time.Since(x.started); got > 0 {
+			t.Errorf("reached after %v, with pauses in between", got)
+		}
 	})
 }

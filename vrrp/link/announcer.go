@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +18,11 @@ type announcer struct {
 	log       *slog.Logger
 	iface     string
 	goal      *atomic.Pointer[goal]
+	schedule  atomic.Pointer[Schedule] // of the campaigns, or soon
 	installed func(netip.Prefix) bool
-	send      func(netip.Addr) error // one gratuitous ARP frame
+	send      func(netip.Addr) error // one frame
 
-	look    bell    // a request, the goal or the interface changed
+	look    bell    // a request, the goal, the schedule or the interface changed
 	problem problem // why announcements fail
 
 	told       bool      // the log knows of the problem
@@ -31,6 +33,17 @@ type announcer struct {
 
 	campaigns campaigns
 	pending   map[netip.Prefix]uint64 // requested, not yet there: the generation of the request
+}
+
+// newAnnouncer returns an announcer that sends frames by send for those
+// addresses of the goal that are installed.
+func newAnnouncer(log *slog.Logger, iface string, s Schedule, g *atomic.Pointer[goal], installed func(netip.Prefix) bool, send func(netip.Addr) error) *announcer {
+	a := &announcer{
+		log: log, iface: iface, goal: g, installed: installed, send: send, look: newBell(),
+		campaigns: newCampaigns(s), pending: make(map[netip.Prefix]uint64),
+	}
+	a.schedule.Store(&s)
+	return a
 }
 
 // request asks for the announcement of an address.
@@ -50,13 +63,19 @@ func (a *announcer) announce(addresses []netip.Prefix) {
 	a.look.ring()
 }
 
+// setSchedule announces by another schedule from now on.
+func (a *announcer) setSchedule(s Schedule) {
+	a.schedule.Store(&s)
+	a.look.ring()
+}
+
 // run announces until ctx ends.
 func (a *announcer) run(ctx context.Context) {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	a.look.ring()
 	for ctx.Err() == nil {
 		now := time.Now()
-		a.admit(now)
 		a.fire(now)
 		timer.Stop()
 		if due, ok := a.campaigns.next(); ok {
@@ -65,10 +84,25 @@ func (a *announcer) run(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-a.look:
+			a.review(time.Now())
 		case <-timer.C:
 		}
 	}
 }
+
+// review follows what has changed: requests, the goal, the interface, the
+// schedule.
+func (a *announcer) review(now time.Time) {
+	a.campaigns.retain(a.may)
+	if s := *a.schedule.Load(); s != a.campaigns.schedule {
+		there := slices.DeleteFunc(slices.Clone(a.goal.Load().wanted.Present), func(p netip.Prefix) bool { return !a.may(p) })
+		a.campaigns.reschedule(now, s, there)
+	}
+	a.admit(now)
+}
+
+// may reports whether p may be announced now.
+func (a *announcer) may(p netip.Prefix) bool { return a.goal.Load().wants(p) && a.installed(p) }
 
 // admit begins to announce what was requested and is on the interface. What
 // is not there yet waits, unless the goal has turned against it since.
@@ -98,19 +132,14 @@ func (a *announcer) admit(now time.Time) {
 	}
 }
 
-// fire sends what is due. What fails is due again later. IPv6 has no ARP:
-// there is nothing to send, and nothing that could fail.
+// fire sends what is due. What fails is due again later.
 func (a *announcer) fire(now time.Time) {
-	may := func(p netip.Prefix) bool { return a.goal.Load().wants(p) && a.installed(p) }
-	for _, p := range a.campaigns.volley(now, may) {
-		if !may(p) {
+	for _, p := range a.campaigns.volley(now, a.may) {
+		if !a.may(p) {
+			a.campaigns.stop(p)
 			continue
 		}
-		var err error
-		if p.Addr().Is4() {
-			err = a.send(p.Addr())
-		}
-		a.campaigns.account(now, p, err)
+		a.campaigns.account(now, p, a.send(p.Addr()))
 	}
 	a.tell(now)
 }

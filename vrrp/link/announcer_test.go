@@ -35,24 +35,21 @@ type announcerTest struct {
 func startAnnouncer(t *testing.T, s Schedule) *announcerTest {
 	x := &announcerTest{installed: map[netip.Prefix]bool{}, started: time.Now()}
 	x.goal.Store(nextGoal(nil, 1, vrrp.Wanted{}, false, false))
-	x.a = &announcer{
-		log: slog.New(slog.NewTextHandler(&x.log, nil)), iface: "eth0", goal: &x.goal, look: newBell(),
-		campaigns: campaigns{schedule: s}, pending: map[netip.Prefix]uint64{},
-		installed: func(p netip.Prefix) bool {
-			x.mu.Lock()
-			defer x.mu.Unlock()
-			return x.installed[p]
-		},
-		send: func(a netip.Addr) error {
-			x.mu.Lock()
-			defer x.mu.Unlock()
-			x.frames = append(x.frames, frame{time.Since(x.started), netip.PrefixFrom(a, 24)})
-			if x.turns && len(x.frames)%2 == 1 {
-				return fmt.Errorf("frame %d: %w", len(x.frames), unix.ENOBUFS)
-			}
-			return x.fail
-		},
+	installed := func(p netip.Prefix) bool {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.installed[p]
 	}
+	send := func(a netip.Addr) error {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		x.frames = append(x.frames, frame{time.Since(x.started), netip.PrefixFrom(a, 24)})
+		if x.turns && len(x.frames)%2 == 1 {
+			return fmt.Errorf("frame %d: %w", len(x.frames), unix.ENOBUFS)
+		}
+		return x.fail
+	}
+	x.a = newAnnouncer(slog.New(slog.NewTextHandler(&x.log, nil)), "eth0", s, &x.goal, installed, send)
 	ctx, cancel := context.WithCancel(t.Context())
 	var run sync.WaitGroup
 	run.Go(func() { x.a.run(ctx) })
@@ -248,14 +245,6 @@ func TestAnnouncer(t *testing.T) {
 			if lines := x.logged(); lines < 1 || lines > 2 {
 				t.Errorf("%d lines of log for %d frames in 10 s", lines, x.count())
 			}
-		}},
-		{"has no ARP for IPv6", func(t *testing.T, x *announcerTest) {
-			six := netip.MustParsePrefix("2001:db8::1/64")
-			x.want(six.String())
-			x.install(six, true)
-			x.a.announce([]netip.Prefix{six})
-			time.Sleep(time.Minute)
-			x.expect(t)
 		}},
 	}
 	for _, tt := range tests {

@@ -3,8 +3,12 @@ package link
 import (
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,13 +28,19 @@ type device struct {
 	index    int
 	up       bool             // administratively up and able to carry packets
 	hardware net.HardwareAddr // six bytes on Ethernet
+	router   bool             // forwards IPv6; known only where IPv6 is used
 }
 
 // address is one IPv4 or IPv6 address of an interface.
 type address struct {
 	prefix    netip.Prefix
-	secondary bool // another address of the same subnet was there first
 	scope     netlink.Scope
+	secondary bool // IPv4: another address of the same subnet was there first; IPv6: temporary
+
+	// These are about IPv6 only.
+	tentative  bool // still being looked for on other machines (RFC 4862 section 5.4)
+	duplicate  bool // found on another machine
+	deprecated bool // not to be chosen as a source without need
 }
 
 // kernel is rtnetlink in the network namespace of this process. An interface
@@ -117,10 +127,30 @@ func (k *kernel) DeviceAddresses(index int) ([]address, error) {
 	out := make([]address, 0, len(list))
 	for _, a := range list {
 		if p, ok := prefixOf(a.IPNet); ok {
-			out = append(out, address{prefix: p, secondary: a.Flags&unix.IFA_F_SECONDARY != 0, scope: netlink.Scope(a.Scope)})
+			out = append(out, newAddress(p, a.Flags, netlink.Scope(a.Scope)))
 		}
 	}
 	return out, nil
+}
+
+// newAddress returns an address with the flags IFA_F_*. Linux allows the use
+// of an optimistic one before it was looked for.
+func newAddress(p netip.Prefix, flags int, scope netlink.Scope) address {
+	has := func(flag int) bool { return flags&flag != 0 }
+	return address{
+		prefix: p, scope: scope, secondary: has(unix.IFA_F_SECONDARY),
+		tentative: has(unix.IFA_F_TENTATIVE) && !has(unix.IFA_F_OPTIMISTIC),
+		duplicate: has(unix.IFA_F_DADFAILED), deprecated: has(unix.IFA_F_DEPRECATED),
+	}
+}
+
+// IPv6Setting returns the value of net.ipv6.conf.IFACE.NAME.
+func (k *kernel) IPv6Setting(iface, name string) (int, error) {
+	text, err := os.ReadFile("/proc/sys/net/ipv6/conf/" + iface + "/" + name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(strings.TrimSpace(string(text)))
 }
 
 // Index returns the index of the interface that has the name now.
@@ -153,6 +183,11 @@ func (k *kernel) AddAt(index int, p netip.Prefix) error {
 		// Another director may have it for a moment longer, and detection
 		// of duplicates would disable it here for good.
 		a.Flags = unix.IFA_F_NODAD
+		if p.IsSingleIP() {
+			// Of no use to talk to the neighbours with, it must not be chosen
+			// as a source: it is deprecated from the start, as by keepalived.
+			a.ValidLft, a.PreferedLft = math.MaxInt, 0 // which is for ever
+		}
 	}
 	return h.AddrAdd(linkAt(index), a)
 }
@@ -164,7 +199,27 @@ func (k *kernel) DeleteAt(index int, p netip.Prefix) error {
 	if err != nil {
 		return err
 	}
-	return h.AddrDel(linkAt(index), &netlink.Addr{IPNet: ipNetOf(p)})
+	err = h.AddrDel(linkAt(index), &netlink.Addr{IPNet: ipNetOf(p)})
+	if !errors.Is(err, unix.EADDRNOTAVAIL) || !p.IsSingleIP() {
+		return err
+	}
+	return deletePointToPoint(h, index, p)
+}
+
+// deletePointToPoint takes an address off an interface that has another one as
+// its peer: it is listed without a subnet, because the subnet is the peer's,
+// but the kernel wants that to delete it.
+func deletePointToPoint(h *netlink.Handle, index int, p netip.Prefix) error {
+	list, err := h.AddrList(linkAt(index), netlink.FAMILY_ALL)
+	if err != nil {
+		return fmt.Errorf("list the addresses of interface %d: %w", index, err)
+	}
+	for _, a := range list {
+		if q, ok := prefixOf(a.IPNet); ok && q == p && a.Peer != nil {
+			return h.AddrDel(linkAt(index), &netlink.Addr{IPNet: a.IPNet, Peer: a.Peer})
+		}
+	}
+	return unix.EADDRNOTAVAIL
 }
 
 // linkAt is an interface for the netlink library, which needs the index only.

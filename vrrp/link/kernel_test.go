@@ -6,10 +6,12 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
@@ -66,15 +68,48 @@ func TestKernelIPv6(t *testing.T) {
 	}
 }
 
+// TestKernelDeletesPointToPoint deletes addresses that somebody gave a peer, as
+// they are listed, and leaves others.
+func TestKernelDeletesPointToPoint(t *testing.T) {
+	l := newLab(t, "ptp")
+	k := &kernel{}
+	defer k.Close()
+	index := l.link(l.here, l.name).Attrs().Index
+	for _, texts := range []struct{ address, peer, other, otherPeer string }{
+		{"10.0.0.10/32", "10.0.0.1/24", "10.0.0.11/32", "10.0.1.1/24"},
+		{"2001:db8::10/128", "2001:db8::1/64", "2001:db8::11/128", "2001:db8::1/64"},
+	} {
+		p, other := netip.MustParsePrefix(texts.address), netip.MustParsePrefix(texts.other)
+		for a, peer := range map[netip.Prefix]string{p: texts.peer, other: texts.otherPeer} {
+			l.check(l.here.AddrAdd(l.link(l.here, l.name), &netlink.Addr{IPNet: ipNetOf(a), Peer: ipNetOf(netip.MustParsePrefix(peer))}))
+		}
+		if err := k.DeleteAt(index, p); err != nil {
+			t.Errorf("%s with peer %s: %v", p, texts.peer, err)
+		}
+		if err := k.DeleteAt(index, p); !errors.Is(err, unix.EADDRNOTAVAIL) {
+			t.Errorf("%s deleted twice: %v", p, err)
+		}
+		there, err := k.AddressesAt(index)
+		must(t, err)
+		if slices.Contains(there, p) || !slices.Contains(there, other) {
+			t.Errorf("left are %v, want %s without %s", there, other, p)
+		}
+	}
+}
+
 // TestKernelFakeIsFaithful does the same random edits to Linux and to
 // linktest.Kernel, and expects the same errors and the same lists.
 func TestKernelFakeIsFaithful(t *testing.T) {
 	l := newLab(t, "faithful")
+	l.linkLocal(l.here, l.name) // which must not come in between
 	l.del(hereAddress)
+	own := l.linkLocal(l.here, l.name)
+	l.check(l.here.AddrDel(l.link(l.here, l.name), &netlink.Addr{IPNet: ipNetOf(own)}))
 	real := &kernel{}
 	defer real.Close()
 	index := l.link(l.here, l.name).Attrs().Index
-	pool := prefixes("10.0.0.1/24 10.0.0.2/24 10.0.0.3/24 10.0.0.3/32 10.0.0.3/16 10.0.1.1/24")
+	pool := prefixes("10.0.0.1/24 10.0.0.2/24 10.0.0.3/24 10.0.0.3/32 10.0.0.3/16 10.0.1.1/24 " +
+		"fd00::1/64 fd00::2/64 fd00::2/128 2001:db8::1/64 fe80::1/64 fe80::2/64")
 	sysctl := "/proc/sys/net/ipv4/conf/" + l.name + "/promote_secondaries"
 	rapid.Check(t, func(t *rapid.T) {
 		fake := linktest.NewKernel(l.name)
@@ -109,7 +144,7 @@ func TestKernelFakeIsFaithful(t *testing.T) {
 	})
 }
 
-// list returns the IPv4 addresses of an interface, one a line.
+// list returns the addresses of an interface, one a line.
 func list(t *rapid.T, k addressEditor, index int) string {
 	addresses, err := k.AddressesAt(index)
 	if err != nil {
@@ -117,9 +152,7 @@ func list(t *rapid.T, k addressEditor, index int) string {
 	}
 	var out strings.Builder
 	for _, p := range addresses {
-		if p.Addr().Is4() {
-			fmt.Fprintln(&out, p)
-		}
+		fmt.Fprintln(&out, p)
 	}
 	return out.String()
 }

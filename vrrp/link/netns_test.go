@@ -171,30 +171,46 @@ func (l *lab) del(p netip.Prefix) {
 	l.check(l.here.AddrDel(l.link(l.here, l.name), &netlink.Addr{IPNet: ipNetOf(p)}))
 }
 
-// addresses lists the IPv4 addresses here.
-func (l *lab) addresses() []netip.Prefix {
+// list lists the addresses of an interface.
+func (l *lab) list(h *netlink.Handle, name string, family int) []netlink.Addr {
 	l.t.Helper()
-	list, err := l.here.AddrList(l.link(l.here, l.name), netlink.FAMILY_V4)
+	list, err := h.AddrList(l.link(h, name), family)
 	for errors.Is(err, netlink.ErrDumpInterrupted) { // the addresses changed meanwhile
-		list, err = l.here.AddrList(l.link(l.here, l.name), netlink.FAMILY_V4)
+		list, err = h.AddrList(l.link(h, name), family)
 	}
 	l.check(err)
+	return list
+}
+
+// addresses lists the IPv4 addresses here.
+func (l *lab) addresses() []netip.Prefix { return l.prefixes(netlink.FAMILY_V4) }
+
+// prefixes lists the addresses here.
+func (l *lab) prefixes(family int) []netip.Prefix {
+	l.t.Helper()
 	out := []netip.Prefix{}
-	for _, a := range list {
+	for _, a := range l.list(l.here, l.name, family) {
 		p, _ := prefixOf(a.IPNet)
 		out = append(out, p)
 	}
 	return out
 }
 
-// eventually waits until the addresses here are those, in any order, and
+// eventually waits until the IPv4 addresses here are those, in any order, and
 // returns how long that took.
 func (l *lab) eventually(bound time.Duration, want ...netip.Prefix) time.Duration {
+	l.t.Helper()
+	return l.await(bound, netlink.FAMILY_V4, want...)
+}
+
+// await waits until the addresses of a family here are those, in any order,
+// and returns how long that took.
+func (l *lab) await(bound time.Duration, family int, want ...netip.Prefix) time.Duration {
 	l.t.Helper()
 	slices.SortFunc(want, netip.Prefix.Compare)
 	start := time.Now()
 	for {
-		have := l.addresses()
+		have := l.prefixes(family)
 		slices.SortFunc(have, netip.Prefix.Compare)
 		if slices.Equal(have, want) {
 			return time.Since(start)
@@ -232,13 +248,19 @@ func inThread(t *testing.T, f func()) {
 	<-done
 }
 
-// peerConn opens a socket for advertisements in the namespace of the peer.
+// peerConn opens a socket for IPv4 advertisements in the namespace of the peer.
 func (l *lab) peerConn() *conn {
+	l.t.Helper()
+	return l.peerConnOf(vrrp.IPv4)
+}
+
+// peerConnOf opens a socket for advertisements in the namespace of the peer.
+func (l *lab) peerConnOf(family vrrp.Family) *conn {
 	l.t.Helper()
 	var c *conn
 	var err error
 	index := l.link(l.there, "p"+l.name).Attrs().Index
-	l.inPeer(func() { c, err = listen(testLog(l.t), "p"+l.name, index) })
+	l.inPeer(func() { c, err = listen(testLog(l.t), "p"+l.name, index, family) })
 	l.check(err)
 	l.t.Cleanup(func() { c.Close() })
 	return c
@@ -257,7 +279,7 @@ func start(t *testing.T, n *Network) *events {
 	ctx, cancel := context.WithCancel(context.Background())
 	var run sync.WaitGroup
 	run.Go(func() {
-		if err := n.Run(ctx, func(ev vrrp.Event) { e.ch <- ev }); err != nil {
+		if err := n.Run(ctx, e.add); err != nil {
 			t.Errorf("Run: %v", err)
 		}
 	})
@@ -266,6 +288,24 @@ func start(t *testing.T, n *Network) *events {
 		run.Wait()
 	})
 	return e
+}
+
+// add adds an event, and those of a batch one by one.
+func (e *events) add(ev vrrp.Event) {
+	if b, ok := ev.(vrrp.Batch); ok {
+		each(func(p vrrp.Received) { e.ch <- p })(b)
+		return
+	}
+	e.ch <- ev
+}
+
+// each returns what hands over the packets of a batch one by one.
+func each(deliver func(vrrp.Received)) func(vrrp.Batch) {
+	return func(b vrrp.Batch) {
+		for _, p := range b {
+			deliver(p)
+		}
+	}
 }
 
 // linkState waits for the next LinkState.

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/mdlayher/ethernet"
+
 	"bascule/vrrp"
 )
 
@@ -29,8 +31,8 @@ var errUnknown = errors.New("the interface is not managed")
 type system struct {
 	devices   deviceReader
 	editor    addressEditor
-	listen    func(iface string, index int) (socket, error)
-	frames    func(device) (frameWriter, error)
+	listen    func(iface string, index int, family vrrp.Family) (socket, error)
+	frames    func(device, ethernet.EtherType) (frameWriter, error)
 	subscribe func() (subscription, error)
 	close     func()
 }
@@ -44,7 +46,7 @@ type Network struct {
 	system   system
 	deliver  func(vrrp.Event) // set by Run
 
-	mu         sync.Mutex // guards the replacement of ports, and generation
+	mu         sync.Mutex // guards the replacement of ports, generation and schedule
 	generation uint64
 	ports      atomic.Pointer[map[string]*port]
 
@@ -75,8 +77,8 @@ func New(log *slog.Logger, options ...Option) *Network {
 	n.system = system{
 		devices: look,
 		editor:  edit,
-		listen: func(iface string, index int) (socket, error) {
-			c, err := listen(log, iface, index)
+		listen: func(iface string, index int, family vrrp.Family) (socket, error) {
+			c, err := listen(log, iface, index, family)
 			if err != nil {
 				return nil, err
 			}
@@ -97,7 +99,7 @@ func New(log *slog.Logger, options ...Option) *Network {
 }
 
 // Run serves the interfaces until ctx ends; then sockets are closed, while
-// addresses stay as they are. deliver receives vrrp.Received and
+// addresses stay as they are. deliver receives vrrp.Batch and
 // vrrp.LinkState from several goroutines and may wait briefly. Run is called
 // once; it returns an error only if it cannot begin.
 func (n *Network) Run(ctx context.Context, deliver func(vrrp.Event)) error {
@@ -170,7 +172,7 @@ func (n *Network) known() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, p := range *n.ports.Load() {
-		if !p.reported.Load() && !p.goal.Load().closing {
+		if !p.reported() && !p.goal.Load().closing {
 			return false
 		}
 	}
@@ -202,11 +204,23 @@ func (n *Network) Want(wanted map[string]vrrp.Wanted) {
 	n.progress.ring()
 }
 
-// Announce sends gratuitous ARP for addresses as soon as they are on the
+// Announce sends gratuitous ARP or unsolicited neighbour advertisements for
+// addresses as soon as they are on the
 // interface, as long as they are wanted there.
 func (n *Network) Announce(iface string, addresses []netip.Prefix) {
 	if p := (*n.ports.Load())[iface]; p != nil {
 		p.announcer.announce(addresses)
+	}
+}
+
+// SetSchedule replaces how addresses are announced. What is being announced
+// goes on by the new schedule.
+func (n *Network) SetSchedule(s Schedule) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.schedule = s
+	for _, p := range *n.ports.Load() {
+		p.announcer.setSchedule(s)
 	}
 }
 
@@ -229,11 +243,9 @@ func (n *Network) Send(iface string, source, destination netip.Addr, payload []b
 // the order of their arrival. Those that Run is delivering at the same moment
 // come by Run, too; so handle what Run has delivered before what Drain hands
 // over, or an old packet is heard after a newer one.
-func (n *Network) Drain(deliver func(vrrp.Received)) {
+func (n *Network) Drain(deliver func(vrrp.Batch)) {
 	for _, p := range *n.ports.Load() {
-		if s := p.observer.open.Load(); s != nil {
-			s.Drain(deliver)
-		}
+		p.observer.drain(deliver)
 	}
 }
 

@@ -6,11 +6,13 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/mdlayher/ethernet"
 	"golang.org/x/sys/unix"
 
 	"bascule/vrrp"
@@ -178,12 +180,12 @@ func TestNetworkDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newFakeSystem()
 		f := startFake(t, s)
-		f.Drain(func(vrrp.Received) { t.Error("a packet without an interface") })
+		f.Drain(func(vrrp.Batch) { t.Error("a packet without an interface") })
 		f.Want(wantOne("eth0", nil, nil))
 		f.expect(t, vrrp.NoFault)
 		s.open()[0].in <- vrrp.Received{Payload: []byte("1")}
 		n := 0
-		count := func(vrrp.Received) { n++ }
+		count := func(b vrrp.Batch) { n += len(b) }
 		f.Drain(count)
 		synctest.Wait()
 		f.mu.Lock()
@@ -203,7 +205,10 @@ func TestNetworkVirtualSource(t *testing.T) {
 		f.Want(wantOne("eth0", nil, prefixes("10.0.0.10/24")))
 		f.expect(t, vrrp.NoFault)
 		f.Want(wantOne("eth0", prefixes("10.0.0.1/24"), nil))
-		f.expect(t, vrrp.FaultNoSource)
+		f.expect(t, vrrp.NoFault)
+		if s := f.last; len(s.Sources) > 0 {
+			t.Errorf("sources %v, which are virtual", s.Sources)
+		}
 	})
 }
 
@@ -259,6 +264,54 @@ func TestNetworkEnds(t *testing.T) {
 	}
 }
 
+// frameCounter is a frameWriter that counts.
+type frameCounter struct{ atomic.Int64 }
+
+// WriteTo counts a frame.
+func (f *frameCounter) WriteTo(b []byte, _ net.Addr) (int, error) {
+	f.Add(1)
+	return len(b), nil
+}
+
+// SetWriteDeadline does nothing.
+func (f *frameCounter) SetWriteDeadline(time.Time) error { return nil }
+
+// Close does nothing.
+func (f *frameCounter) Close() error { return nil }
+
+// TestNetworkSetSchedule announces by another schedule, on ports that are
+// there and on those that come later.
+func TestNetworkSetSchedule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := startFake(t, newFakeSystem())
+		var frames frameCounter
+		f.Network.system.frames = func(device, ethernet.EtherType) (frameWriter, error) { return &frames, nil }
+		expect := func(what string, want int64) {
+			t.Helper()
+			synctest.Wait()
+			if got := frames.Load(); got != want {
+				t.Errorf("%d frames %s, want %d", got, what, want)
+			}
+		}
+		f.Want(wantOne("eth0", prefixes("10.0.0.10/24"), nil))
+		f.Announce("eth0", prefixes("10.0.0.10/24"))
+		time.Sleep(time.Minute)
+		expect("by default", 10)
+		f.SetSchedule(Schedule{Repeat: 1, Interval: time.Millisecond, Volley: 1, Refresh: time.Minute})
+		time.Sleep(10 * time.Minute)
+		expect("after ten minutes of refreshing each", 20)
+		f.Want(wantOne("eth0", nil, prefixes("10.0.0.10/24")))
+		time.Sleep(10 * time.Minute)
+		expect("after the address was given up", 20)
+		f.Want(nil)
+		time.Sleep(time.Minute)
+		f.Want(wantOne("eth0", prefixes("10.0.0.10/24"), nil))
+		f.Announce("eth0", prefixes("10.0.0.10/24"))
+		time.Sleep(time.Second)
+		expect("on a new port", 21)
+	})
+}
+
 // TestNetworkAnnounces sends gratuitous ARP by the frames of the interface.
 func TestNetworkAnnounces(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -267,7 +320,7 @@ func TestNetworkAnnounces(t *testing.T) {
 		log := &frameLog{}
 		f.Network = New(testLog(t), WithSchedule(Schedule{Repeat: 2, Interval: time.Millisecond, Volley: 1}))
 		f.Network.system = s.system()
-		f.Network.system.frames = func(device) (frameWriter, error) { return log, nil }
+		f.Network.system.frames = func(device, ethernet.EtherType) (frameWriter, error) { return log, nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
 		go func() { ended <- f.Run(ctx, func(vrrp.Event) {}) }()

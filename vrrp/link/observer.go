@@ -3,59 +3,46 @@ package link
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"net/netip"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"bascule/vrrp"
 )
 
+// patience is how long an interface may be without an address to send from
+// before somebody is told why: detection of duplicates takes a second or two.
+const patience = 3 * time.Second
+
 // deviceReader reads the state of interfaces.
 type deviceReader interface {
 	Device(name string) (device, error) // unix.ENODEV: there is none
 	DeviceAddresses(index int) ([]address, error)
+	IPv6Setting(iface, name string) (int, error) // net.ipv6.conf.IFACE.NAME
 }
 
-// socket sends and receives advertisements on one interface: conn.
-type socket interface {
-	Send(source, destination netip.Addr, payload []byte) error
-	Receive(deliver func(vrrp.Received)) error // until closed
-	Drain(deliver func(vrrp.Received))
-	Close() error
-}
-
-// observer watches one interface: it reports its vrrp.LinkState and keeps a
-// socket open on it.
+// observer watches one interface: it reports its vrrp.LinkState for each
+// family that is used on it, and keeps a socket open for each.
 type observer struct {
 	log     *slog.Logger
 	iface   string
 	devices deviceReader
-	listen  func(iface string, index int) (socket, error)
 	goal    *atomic.Pointer[goal]
-	deliver func(vrrp.Event)
+	ears    [2]*ear // IPv4, IPv6
 
 	look      bell   // the interface or the goal may have changed
 	onRenewed func() // the interface has another index, or none: hints of it are not heard
-	onState   func() // a LinkState was delivered
+	onHeard   func() // every family of another goal was reported
 
-	seen    atomic.Pointer[device]     // nil: there is no such interface
-	open    atomic.Pointer[openSocket] // nil: there is none
+	seen    atomic.Pointer[device] // nil: there is no such interface
+	heard   atomic.Pointer[goal]   // the last goal of which every family was reported
 	problem problem
-
-	readers sync.WaitGroup
-	last    vrrp.LinkState // the last one delivered
-	told    uint64         // since when the interface was wanted when last was delivered; 0: never
-}
-
-// openSocket is a socket and the index that it was opened for.
-type openSocket struct {
-	socket
-	index int
+	hint    problem   // why there is no address to send from
+	waiting time.Time // since when that is so; zero: it is not
 }
 
 // device returns the interface as last seen.
@@ -66,10 +53,27 @@ func (o *observer) device() (device, bool) {
 	return device{}, false
 }
 
-// run observes until ctx ends. Then the socket is closed and its reader gone.
+// ear returns the ear for a family.
+func (o *observer) ear(f vrrp.Family) *ear {
+	if f == vrrp.IPv6 {
+		return o.ears[1]
+	}
+	return o.ears[0]
+}
+
+// drain hands over what the sockets hold.
+func (o *observer) drain(deliver func(vrrp.Batch)) {
+	for _, e := range o.ears {
+		if s := e.open.Load(); s != nil {
+			s.Drain(deliver)
+		}
+	}
+}
+
+// run observes until ctx ends. Then the sockets are closed and their readers
+// gone.
 func (o *observer) run(ctx context.Context) {
-	defer o.readers.Wait()
-	defer o.close()
+	defer o.shut()
 	again := time.NewTimer(lastRetry)
 	defer again.Stop()
 	var retry backoff
@@ -90,20 +94,32 @@ func (o *observer) run(ctx context.Context) {
 	}
 }
 
+// shut closes the sockets and waits until their readers are gone.
+func (o *observer) shut() {
+	for _, e := range o.ears {
+		e.close()
+	}
+	for _, e := range o.ears {
+		e.readers.Wait()
+	}
+}
+
 // observe looks at the interface once. An error is something to try again;
-// it is reported as a fault of the interface only if the socket is missing.
+// it is reported as a fault of the interface only if a socket is missing.
 func (o *observer) observe() error {
+	g := o.goal.Load()
 	d, err := o.devices.Device(o.iface)
 	if errors.Is(err, unix.ENODEV) {
-		if o.seen.Swap(nil) != nil {
-			o.onRenewed()
-		}
-		o.close()
-		o.report(vrrp.FaultMissing, netip.Addr{})
+		o.vanished(g)
 		return nil
 	}
 	if err != nil {
 		return err
+	}
+	if g.since[vrrp.IPv6] != 0 {
+		// Where it cannot be read there is no IPv6, and nobody to be told.
+		forwarding, _ := o.devices.IPv6Setting(o.iface, "forwarding")
+		d.router = forwarding != 0
 	}
 	old := o.seen.Swap(&d)
 	if old == nil || old.index != d.index {
@@ -113,98 +129,109 @@ func (o *observer) observe() error {
 	if err != nil {
 		return err
 	}
-	unopened := o.ensureSocket(d.index)
-	fault, source := assess(d, addresses, o.goal.Load())
-	if fault == vrrp.NoFault && unopened != nil {
-		fault, source = vrrp.FaultSocket, netip.Addr{}
+	var failed []error
+	for _, e := range o.ears {
+		failed = append(failed, o.listenTo(e, g, d, addresses))
 	}
-	o.report(fault, source)
+	o.settle(g)
+	o.explain(g, d, addresses)
+	return errors.Join(failed...)
+}
+
+// vanished reports that there is no such interface.
+func (o *observer) vanished(g *goal) {
+	if o.seen.Swap(nil) != nil {
+		o.onRenewed()
+	}
+	for _, e := range o.ears {
+		e.close()
+		if since := g.since[e.family]; since != 0 && !g.closing {
+			e.report(since, vrrp.FaultMissing, nil)
+		}
+	}
+	o.hint.clear()
+	o.settle(g)
+}
+
+// listenTo keeps the socket for one family open, if the family is used, and
+// reports its state. The error says why there is no socket.
+func (o *observer) listenTo(e *ear, g *goal, d device, addresses []address) error {
+	since := g.since[e.family]
+	if since == 0 {
+		e.close()
+		return nil
+	}
+	unopened := e.ensureSocket(d.index)
+	if g.closing {
+		return unopened
+	}
+	fault := vrrp.NoFault
+	switch {
+	case !d.up:
+		fault = vrrp.FaultDown
+	case unopened != nil:
+		fault = vrrp.FaultSocket
+	}
+	e.report(since, fault, sources(addresses, g, e.family))
 	return unopened
 }
 
-// assess judges an interface that exists. The source is the address to send
-// advertisements from.
-func assess(d device, addresses []address, g *goal) (vrrp.Fault, netip.Addr) {
-	if !d.up {
-		return vrrp.FaultDown, netip.Addr{}
+// settle notes that every family of g was reported.
+func (o *observer) settle(g *goal) {
+	if o.heard.Swap(g) != g {
+		o.onHeard()
 	}
-	if source, ok := primary(addresses, g); ok {
-		return vrrp.NoFault, source
-	}
-	return vrrp.FaultNoSource, netip.Addr{}
 }
 
-// primary returns the first IPv4 address that is not a virtual one. One that
-// is secondary, or of link scope, will do where there is no better one: a
-// virtual address that a dead predecessor left may have taken the first place.
-func primary(addresses []address, g *goal) (netip.Addr, bool) {
-	rank := func(a address) int {
-		switch {
-		case !a.prefix.Addr().Is4() || g.manages(a.prefix) || a.scope >= netlink.SCOPE_HOST:
-			return 0
-		case a.scope == netlink.SCOPE_LINK:
-			return 1
-		case a.secondary:
-			return 2
-		}
-		return 3
+// explain shows why IPv6 has no address to send from, once that has lasted for
+// longer than it should: the election merely waits for one.
+func (o *observer) explain(g *goal, d device, addresses []address) {
+	why := ""
+	if g.since[vrrp.IPv6] != 0 && !g.closing && d.up {
+		why = o.lacking(g, addresses)
 	}
-	best, source := 0, netip.Addr{}
-	for _, a := range addresses {
-		if r := rank(a); r > best {
-			best, source = r, a.prefix.Addr()
-		}
-	}
-	return source, best > 0
-}
-
-// report delivers the state of the interface if it is another one than before,
-// or if the interface is wanted anew.
-func (o *observer) report(fault vrrp.Fault, source netip.Addr) {
-	state := vrrp.LinkState{Interface: o.iface, Family: vrrp.IPv4, Fault: fault, Source: source}
-	g := o.goal.Load()
-	if g.closing || o.told == g.since && o.last == state {
+	if why == "" {
+		o.waiting = time.Time{}
+		o.hint.clear()
 		return
 	}
-	o.last, o.told = state, g.since
-	o.log.Info("interface", "interface", o.iface, "fault", fault, "source", source)
-	o.deliver(state)
-	o.onState()
+	now := time.Now()
+	if o.waiting.IsZero() {
+		o.waiting = now
+		time.AfterFunc(patience, o.look.ring)
+	}
+	if now.Sub(o.waiting) >= patience && o.hint.show(o.iface, errors.New(why)) {
+		o.log.Warn("no address to send from", "interface", o.iface, "error", why)
+	}
 }
 
-// ensureSocket opens a socket if there is none for that index.
-func (o *observer) ensureSocket(index int) error {
-	if s := o.open.Load(); s != nil {
-		if s.index == index {
-			return nil
+// lacking says why there is no usable link-local address; empty if there is
+// one, or if none is needed and there is another address.
+func (o *observer) lacking(g *goal, addresses []address) string {
+	usable := sources(addresses, g, vrrp.IPv6)
+	if len(usable) > 0 && (usable[0].IsLinkLocalUnicast() || !g.wanted.LinkLocal) {
+		return ""
+	}
+	for _, a := range addresses {
+		switch addr := a.prefix.Addr(); {
+		case !addr.IsLinkLocalUnicast() || !addr.Is6() || !g.lends(a.prefix):
+		case a.duplicate:
+			return fmt.Sprintf("the link-local address %s is not usable: another machine on the link has it too", addr)
+		case a.tentative:
+			return fmt.Sprintf("the link-local address %s is not usable: it is still being looked for on other machines", addr)
 		}
-		o.close()
 	}
-	s, err := o.listen(o.iface, index)
-	if err != nil {
-		return err
+	lack := "no IPv6 address to send from"
+	if g.wanted.LinkLocal {
+		lack = "no link-local IPv6 address to send from"
 	}
-	opened := &openSocket{socket: s, index: index}
-	o.open.Store(opened)
-	o.readers.Go(func() { o.receive(opened) })
-	return nil
-}
-
-// receive hands over what the socket receives until it is closed. A socket
-// that fails is given up, and the observer opens another.
-func (o *observer) receive(s *openSocket) {
-	err := s.Receive(func(p vrrp.Received) { o.deliver(p) })
-	if !o.open.CompareAndSwap(s, nil) {
-		return // the observer has closed it
+	for _, s := range []struct {
+		name  string
+		value int
+	}{{"disable_ipv6", 1}, {"addr_gen_mode", 1}} {
+		if value, err := o.devices.IPv6Setting(o.iface, s.name); err == nil && value == s.value {
+			return fmt.Sprintf("%s: net.ipv6.conf.%s.%s is %d", lack, strings.ReplaceAll(o.iface, ".", "/"), s.name, value)
+		}
 	}
-	_ = s.Close()
-	o.log.Warn("the socket for advertisements failed, opening another", "interface", o.iface, "error", err)
-	time.AfterFunc(firstRetry, o.look.ring) // not at once: the next may fail as fast
-}
-
-// close closes the socket, if there is one.
-func (o *observer) close() {
-	if s := o.open.Swap(nil); s != nil {
-		_ = s.Close()
-	}
+	return lack
 }

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/vishvananda/netlink"
+	"github.com/mdlayher/ethernet"
 	"golang.org/x/sys/unix"
 
 	"bascule/vrrp"
@@ -22,21 +22,25 @@ import (
 // the addresses, this keeps the rest.
 type fakeSystem struct {
 	*linktest.Kernel
-	mu      sync.Mutex
-	devices map[string]device
-	fail    error // of Device
-	refuse  error // of listen
-	sockets []*fakeSocket
-	hints   chan []hint
-	closed  bool  // the seams were closed
-	broken  error // of subscribe
-	started time.Time
+	mu       sync.Mutex
+	devices  map[string]device
+	settings map[string]int        // by interface, dot, name
+	flags    map[netip.Prefix]int  // of addresses, as the kernel shows them
+	fail     error                 // of Device
+	refuse   error                 // of listen
+	refused  map[vrrp.Family]error // of listen, by family
+	sockets  []*fakeSocket
+	hints    chan []hint
+	closed   bool  // the seams were closed
+	broken   error // of subscribe
+	started  time.Time
 }
 
 // newFakeSystem returns a system with one interface that works.
 func newFakeSystem() *fakeSystem {
 	s := &fakeSystem{
 		Kernel: linktest.NewKernel("eth0"), started: time.Now(), hints: make(chan []hint, 1024),
+		settings: make(map[string]int), flags: make(map[netip.Prefix]int),
 		devices: map[string]device{"eth0": {index: 7, up: true, hardware: net.HardwareAddr{2, 0, 0, 0, 0, 7}}},
 	}
 	_ = s.Kernel.Add("eth0", netip.MustParsePrefix("10.0.0.1/24"))
@@ -53,17 +57,17 @@ func newFakeSystem() *fakeSystem {
 func (s *fakeSystem) system() system {
 	return system{
 		devices: s, editor: s.Kernel, close: func() { s.closed = true },
-		listen: func(iface string, index int) (socket, error) {
+		listen: func(iface string, index int, family vrrp.Family) (socket, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if s.refuse != nil {
-				return nil, s.refuse
+			if err := errors.Join(s.refuse, s.refused[family]); err != nil {
+				return nil, err
 			}
-			f := &fakeSocket{iface: iface, index: index, in: make(chan vrrp.Received, 16), closed: make(chan struct{})}
+			f := &fakeSocket{iface: iface, index: index, family: family, in: make(chan vrrp.Received, 16), closed: make(chan struct{})}
 			s.sockets = append(s.sockets, f)
 			return f, nil
 		},
-		frames: func(d device) (frameWriter, error) { return &frameLog{index: d.index}, nil },
+		frames: func(d device, _ ethernet.EtherType) (frameWriter, error) { return &frameLog{index: d.index}, nil },
 		subscribe: func() (subscription, error) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -93,14 +97,23 @@ func (s *fakeSystem) Device(name string) (device, error) {
 // the kernel takes its time.
 func (s *fakeSystem) DeviceAddresses(index int) ([]address, error) {
 	list, err := s.Kernel.Addresses(s.nameOf(index))
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	var out []address
 	for _, p := range list {
-		out = append(out, address{prefix: p})
+		out = append(out, newAddress(p, s.flags[p], 0))
 	}
 	if errors.Is(err, unix.ENODEV) {
 		err = nil // like Linux, which knows no address of that index
 	}
 	return out, err
+}
+
+// IPv6Setting returns what the test has set, 0 otherwise.
+func (s *fakeSystem) IPv6Setting(iface, name string) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings[iface+"."+name], nil
 }
 
 // nameOf returns the name of the interface with that index.
@@ -148,6 +161,7 @@ func (s *fakeSystem) open() []*fakeSocket {
 type fakeSocket struct {
 	iface  string
 	index  int
+	family vrrp.Family
 	in     chan vrrp.Received
 	once   sync.Once
 	closed chan struct{}
@@ -157,14 +171,14 @@ type fakeSocket struct {
 func (f *fakeSocket) Send(netip.Addr, netip.Addr, []byte) error { return nil }
 
 // Receive delivers what is put into the channel.
-func (f *fakeSocket) Receive(deliver func(vrrp.Received)) error {
+func (f *fakeSocket) Receive(deliver func(vrrp.Batch)) error {
 	for {
 		select {
 		case p, ok := <-f.in:
 			if !ok {
 				return unix.ENETDOWN
 			}
-			deliver(p)
+			deliver(vrrp.Batch{p})
 		case <-f.closed:
 			return net.ErrClosed
 		}
@@ -172,9 +186,9 @@ func (f *fakeSocket) Receive(deliver func(vrrp.Received)) error {
 }
 
 // Drain hands over what waits in the channel.
-func (f *fakeSocket) Drain(deliver func(vrrp.Received)) {
+func (f *fakeSocket) Drain(deliver func(vrrp.Batch)) {
 	for len(f.in) > 0 {
-		deliver(<-f.in)
+		deliver(vrrp.Batch{<-f.in})
 	}
 }
 
@@ -213,6 +227,7 @@ type fakeNetwork struct {
 	system *fakeSystem
 	mu     sync.Mutex
 	events []vrrp.Event
+	last   vrrp.LinkState // the last one expected
 }
 
 // startFake starts a Network on a system.
@@ -252,7 +267,8 @@ func (f *fakeNetwork) expect(t *testing.T, want ...vrrp.Fault) {
 	for _, ev := range f.events {
 		if s, ok := ev.(vrrp.LinkState); ok {
 			got = append(got, s.Fault)
-			if s.Source.IsValid() != (s.Fault == vrrp.NoFault) || s.Family != vrrp.IPv4 {
+			f.last = s
+			if s.Fault != vrrp.NoFault && len(s.Sources) > 0 || s.Family != vrrp.IPv4 {
 				t.Errorf("state %+v", s)
 			}
 		}
@@ -260,41 +276,6 @@ func (f *fakeNetwork) expect(t *testing.T, want ...vrrp.Fault) {
 	f.events = nil
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("faults (-want +got):\n%s", d)
-	}
-}
-
-func TestPrimary(t *testing.T) {
-	g := nextGoal(nil, 1, wanted("10.0.0.10/24", "10.0.0.20/24"), false, false)
-	on := func(s string) address { return address{prefix: netip.MustParsePrefix(s)} }
-	secondary := func(a address) address { a.secondary = true; return a }
-	scoped := func(a address, s netlink.Scope) address { a.scope = s; return a }
-	tests := []struct {
-		name string
-		list []address
-		want string
-	}{
-		{"first of two", []address{on("10.0.0.2/24"), on("10.0.1.1/24")}, "10.0.0.2"},
-		{"not a virtual one", []address{on("10.0.0.10/24"), on("10.0.0.20/24"), on("10.0.0.3/24")}, "10.0.0.3"},
-		{"primary before secondary", []address{secondary(on("10.0.0.3/24")), on("10.0.1.1/24")}, "10.0.1.1"},
-		{"secondary to a virtual one", []address{on("10.0.0.10/24"), secondary(on("10.0.0.3/24"))}, "10.0.0.3"},
-		{"global before link scope", []address{scoped(on("169.254.0.1/16"), netlink.SCOPE_LINK), secondary(on("10.0.0.3/24"))}, "10.0.0.3"},
-		{"link scope if there is no other", []address{scoped(on("169.254.0.1/16"), netlink.SCOPE_LINK)}, "169.254.0.1"},
-		{"not host scope", []address{scoped(on("127.0.0.1/8"), netlink.SCOPE_HOST)}, ""},
-		{"not IPv6", []address{on("2001:db8::1/64")}, ""},
-		{"none", nil, ""},
-		{"the same address with another length is not virtual", []address{on("10.0.0.10/32")}, "10.0.0.10"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, ok := primary(tt.list, g)
-			if ok != (tt.want != "") || ok && got.String() != tt.want {
-				t.Errorf("source %v (%t), want %q", got, ok, tt.want)
-			}
-			up, _ := assess(device{up: true}, tt.list, g)
-			if down, _ := assess(device{}, tt.list, g); down != vrrp.FaultDown || (up == vrrp.NoFault) != ok {
-				t.Errorf("fault %v when up, %v when down", up, down)
-			}
-		})
 	}
 }
 
@@ -315,7 +296,7 @@ func TestObserverReports(t *testing.T) {
 		s.set("eth0", &device{index: 7, up: true})
 		f.expect(t, vrrp.NoFault)
 		must(t, s.Kernel.Delete("eth0", netip.MustParsePrefix("10.0.0.1/24")))
-		f.expect(t, vrrp.FaultNoSource)
+		f.expect(t, vrrp.NoFault)
 		must(t, s.Kernel.Add("eth0", netip.MustParsePrefix("10.0.0.1/24")))
 		f.expect(t, vrrp.NoFault)
 		s.set("eth0", nil)
@@ -346,8 +327,7 @@ func TestObserverRenewed(t *testing.T) {
 	n.deliver = func(vrrp.Event) {}
 	n.Want(wantOne("eth0", nil, nil))
 	p := (*n.ports.Load())["eth0"]
-	defer p.observer.readers.Wait()
-	defer p.observer.close()
+	defer p.observer.shut()
 	for i, want := range []struct {
 		index int
 		woken bool

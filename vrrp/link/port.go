@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -15,11 +16,10 @@ import (
 type port struct {
 	name      string
 	goal      atomic.Pointer[goal]
-	reported  atomic.Bool // the first LinkState was delivered
 	observer  *observer
 	addresser *addresser
 	announcer *announcer
-	arp       *arpSender
+	frames    *frameSender
 }
 
 // newPort returns a port whose goal is still to be set. deliver is called by
@@ -28,21 +28,21 @@ func newPort(n *Network, name string) *port {
 	p := &port{name: name}
 	p.addresser = newAddresser(n.log, name, n.system.editor, &p.goal)
 	p.observer = &observer{
-		log: n.log, iface: name, devices: n.system.devices, listen: n.system.listen, goal: &p.goal,
-		deliver: func(ev vrrp.Event) { n.deliver(ev) },
-		look:    newBell(),
+		log: n.log, iface: name, devices: n.system.devices, goal: &p.goal, look: newBell(),
 		// Hints of addresses carry an index that was not known before.
 		onRenewed: p.addresser.touched.ring,
-		onState: func() {
-			p.reported.Store(true)
-			n.progress.ring()
-		},
+		onHeard:   n.progress.ring,
 	}
-	p.arp = &arpSender{device: p.observer.device, open: n.system.frames}
-	p.announcer = &announcer{
-		log: n.log, iface: name, goal: &p.goal, installed: p.addresser.installed, send: p.arp.send,
-		look: newBell(), campaigns: campaigns{schedule: n.schedule}, pending: make(map[netip.Prefix]uint64),
+	for i, f := range []vrrp.Family{vrrp.IPv4, vrrp.IPv6} {
+		p.observer.ears[i] = &ear{
+			log: n.log, iface: name, family: f, listen: n.system.listen,
+			deliver: func(ev vrrp.Event) { n.deliver(ev) },
+			// Not at once: the next may fail as fast.
+			failed: func() { time.AfterFunc(firstRetry, p.observer.look.ring) },
+		}
 	}
+	p.frames = &frameSender{device: p.observer.device, open: n.system.frames}
+	p.announcer = newAnnouncer(n.log, name, n.schedule, &p.goal, p.addresser.installed, p.frames.send)
 	p.addresser.onRepair = p.announcer.announce
 	p.addresser.onChange = func() {
 		p.announcer.look.ring()
@@ -77,10 +77,14 @@ func (p *port) run(ctx context.Context) {
 	parts.Go(func() { p.addresser.run(ctx) })
 	parts.Go(func() {
 		p.announcer.run(ctx)
-		p.arp.close()
+		p.frames.close()
 	})
 	parts.Wait()
 }
+
+// reported reports whether the states of all families that are used were
+// delivered.
+func (p *port) reported() bool { return p.observer.heard.Load() == p.goal.Load() }
 
 // settled reports whether the addresses are as wanted.
 func (p *port) settled() bool { return p.addresser.reached(p.goal.Load()) }
@@ -93,7 +97,7 @@ func (p *port) concerns(h hint) bool {
 
 // send transmits one advertisement.
 func (p *port) send(source, destination netip.Addr, payload []byte) error {
-	s := p.observer.open.Load()
+	s := p.observer.ear(vrrp.FamilyOf(source)).open.Load()
 	if s == nil {
 		return errNoSocket
 	}
@@ -110,7 +114,7 @@ func (p *port) send(source, destination netip.Addr, payload []byte) error {
 // problems returns what is being retried.
 func (p *port) problems() []string {
 	var out []string
-	for _, q := range []*problem{&p.observer.problem, &p.addresser.problem, &p.announcer.problem} {
+	for _, q := range []*problem{&p.observer.problem, &p.observer.hint, &p.addresser.problem, &p.announcer.problem} {
 		if text := q.get(); text != "" {
 			out = append(out, text)
 		}

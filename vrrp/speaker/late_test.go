@@ -3,6 +3,7 @@ package speaker
 import (
 	"context"
 	"net/netip"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -13,7 +14,7 @@ import (
 
 // scripted is a network whose sockets hold what a test puts there.
 type scripted struct {
-	drain  func(deliver func(vrrp.Received))
+	drain  func(deliver func(vrrp.Batch))
 	refuse atomic.Bool
 }
 
@@ -26,7 +27,7 @@ func (n *scripted) Send(string, netip.Addr, netip.Addr, []byte) error {
 }
 
 // Drain hands over what the test has prepared.
-func (n *scripted) Drain(deliver func(vrrp.Received)) {
+func (n *scripted) Drain(deliver func(vrrp.Batch)) {
 	if n.drain != nil {
 		n.drain(deliver)
 	}
@@ -44,13 +45,13 @@ func from12(priority uint8) vrrp.Received {
 	a := vrrp.Advertisement{VRID: 51, Priority: priority, Interval: time.Second, Addresses: []netip.Addr{vip.Addr()}}
 	return vrrp.Received{
 		Interface: "eth0", Source: source, Destination: destination, TTL: 255,
-		Payload: a.Append(nil, source, destination, vrrp.ChecksumPseudoHeader),
+		Payload: a.Append(nil, source, destination, vrrp.Encoding{}),
 	}
 }
 
 // linkState is the state of the only interface.
 func linkState(fault vrrp.Fault) vrrp.LinkState {
-	return vrrp.LinkState{Interface: "eth0", Family: vrrp.IPv4, Fault: fault, Source: netip.MustParseAddr("192.0.2.11")}
+	return vrrp.LinkState{Interface: "eth0", Family: vrrp.IPv4, Fault: fault, Sources: []netip.Addr{netip.MustParseAddr("192.0.2.11")}}
 }
 
 // run runs a speaker of priority 100 on a network until the test ends.
@@ -70,7 +71,7 @@ func run(t *testing.T, n *scripted) *Speaker {
 // sockets is to be heard before the timer counts.
 func TestPingDoesNotExpire(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		n := &scripted{drain: func(deliver func(vrrp.Received)) { deliver(from12(200)) }}
+		n := &scripted{drain: func(deliver func(vrrp.Batch)) { deliver(vrrp.Batch{from12(200)}) }}
 		s := New(n, oneRouter("eth0", 100, time.Second), &log{})
 		s.handle(request{event: linkState(vrrp.NoFault)})
 		time.Sleep(10 * time.Second)
@@ -89,9 +90,9 @@ func TestDrainDoesNotOvertake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := &scripted{}
 		s := New(n, oneRouter("eth0", 100, time.Second), &log{})
-		n.drain = func(deliver func(vrrp.Received)) {
+		n.drain = func(deliver func(vrrp.Batch)) {
 			s.Deliver(from12(200))
-			deliver(from12(0))
+			deliver(vrrp.Batch{from12(0)})
 		}
 		s.handle(request{event: linkState(vrrp.NoFault)})
 		time.Sleep(4 * time.Second)
@@ -150,4 +151,63 @@ func TestStatusIsFresh(t *testing.T) {
 			t.Errorf("priority of the active router = %d, want 200", got)
 		}
 	})
+}
+
+// TestSendFaultIsFresh: what cannot be sent is in the status a moment later,
+// also if the status was renewed just before.
+func TestSendFaultIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := &scripted{}
+		s := run(t, n)
+		time.Sleep(4600 * time.Millisecond) // the next advertisement is due after 4.609 s
+		s.Deliver(linkState(vrrp.NoFault))
+		time.Sleep(time.Millisecond)
+		n.refuse.Store(true)
+		time.Sleep(10*time.Millisecond + freshPause)
+		synctest.Wait()
+		if got := s.Status().Problems; len(got) != 1 {
+			t.Errorf("problems of an active router that cannot send: %v", got)
+		}
+	})
+}
+
+// TestTimerIsNotLate: a timer that was set for an earlier moment, or for a
+// later one, does not keep the loop from acting at the right one.
+func TestTimerIsNotLate(t *testing.T) {
+	const down, skew = 3*time.Second + 609375*time.Microsecond, 609375 * time.Microsecond
+	for name, tt := range map[string]struct {
+		heard []uint8 // priorities, one every second
+		want  time.Duration
+	}{
+		"never heard":      {nil, down},
+		"postponed":        {[]uint8{200, 200, 200, 200, 200}, 4*time.Second + down},
+		"brought forward":  {[]uint8{200, 0}, time.Second + skew},
+		"postponed by far": {[]uint8{200, 200, 200, 200, 200, 200, 200, 200, 0}, 8*time.Second + skew},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := run(t, &scripted{})
+				synctest.Wait()
+				started := time.Now()
+				var other sync.WaitGroup
+				defer other.Wait()
+				other.Go(func() {
+					for _, priority := range tt.heard {
+						s.Deliver(from12(priority))
+						time.Sleep(time.Second)
+					}
+				})
+				for _, step := range []struct {
+					at   time.Duration
+					want vrrp.State
+				}{{tt.want - time.Nanosecond, vrrp.Backup}, {tt.want, vrrp.Active}} {
+					time.Sleep(time.Until(started.Add(step.at)))
+					synctest.Wait()
+					if got := s.Status().Groups[0].State; got != step.want {
+						t.Errorf("after %v the group is %v, want %v", step.at, got, step.want)
+					}
+				}
+			})
+		})
+	}
 }

@@ -21,12 +21,38 @@ type network interface {
 	Run(ctx context.Context, deliver func(vrrp.Event)) error
 }
 
-// station is one machine with an interface on a common LAN.
+// station is one machine with an interface on a common LAN. Its own addresses
+// are 192.0.2.N, fd00:2::N and fe80::N.
 type station struct {
-	network network
-	iface   string
-	setLink func(up bool)
-	holds   func() bool // whether vip is on the interface
+	network   network
+	iface     string
+	number    int
+	setLink   func(up bool)
+	addresses func() []netip.Prefix // that are on the interface
+}
+
+// holds reports whether vip is on the interface.
+func (s station) holds() bool { return s.holdsAll(vip) }
+
+// holdsAll reports whether all addresses are on the interface.
+func (s station) holdsAll(list ...netip.Prefix) bool {
+	have := s.addresses()
+	return !slices.ContainsFunc(list, func(p netip.Prefix) bool { return !slices.Contains(have, p) })
+}
+
+// holdsAny reports whether one of the addresses is on the interface.
+func (s station) holdsAny(list ...netip.Prefix) bool {
+	have := s.addresses()
+	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return slices.Contains(have, p) })
+}
+
+// ownAddresses returns the addresses of a station.
+func ownAddresses(number int) []netip.Prefix {
+	var out []netip.Prefix
+	for _, format := range []string{"192.0.2.%d/24", "fd00:2::%d/64", "fe80::%d/64"} {
+		out = append(out, netip.MustParsePrefix(fmt.Sprintf(format, number)))
+	}
+	return out
 }
 
 // log records what a speaker reports.
@@ -58,7 +84,9 @@ func (l *log) Transition(t vrrp.Transition) {
 func (l *log) Notice(n vrrp.Notice) { l.add("%s.%s: %v: %s", n.Group, n.Router, n.Kind, n.Detail) }
 
 // SendFault records that sending fails, or no longer does.
-func (l *log) SendFault(iface, fault string) { l.add("send %s: %q", iface, fault) }
+func (l *log) SendFault(iface string, destination netip.Addr, fault string) {
+	l.add("send %s to %v: %q", iface, destination, fault)
+}
 
 // oneRouter is a group of one virtual router that holds vip.
 func oneRouter(iface string, priority uint8, interval time.Duration) []vrrp.GroupConfig {
@@ -119,33 +147,110 @@ func eventually(t *testing.T, limit time.Duration, what string, holds func() boo
 	}
 }
 
+// The virtual IPv6 addresses of the tests.
+var vips6 = []netip.Prefix{netip.MustParsePrefix("fe80::100/64"), netip.MustParsePrefix("fd00:2::100/64")}
+
+// pairing is what two directors may have in common.
+type pairing struct {
+	name     string
+	families []vrrp.Family
+	unicast  bool
+}
+
+// pairings are those that testPair is run with.
+var pairings = []pairing{
+	{"IPv4", []vrrp.Family{vrrp.IPv4}, false},
+	{"IPv6", []vrrp.Family{vrrp.IPv6}, false},
+	{"both", []vrrp.Family{vrrp.IPv4, vrrp.IPv6}, false},
+	{"IPv4 unicast", []vrrp.Family{vrrp.IPv4}, true},
+	{"IPv6 unicast", []vrrp.Family{vrrp.IPv6}, true},
+	{"both unicast", []vrrp.Family{vrrp.IPv4, vrrp.IPv6}, true},
+}
+
+// addresses returns the virtual addresses.
+func (p pairing) addresses() []netip.Prefix {
+	var out []netip.Prefix
+	for _, f := range p.families {
+		out = append(out, virtualAddresses(f)...)
+	}
+	return out
+}
+
+// virtualAddresses returns those of a family.
+func virtualAddresses(f vrrp.Family) []netip.Prefix {
+	if f == vrrp.IPv6 {
+		return vips6
+	}
+	return []netip.Prefix{vip}
+}
+
+// source returns the address that a station sends advertisements from.
+func (p pairing) source(f vrrp.Family, number int) netip.Addr {
+	own := ownAddresses(number)
+	switch {
+	case f == vrrp.IPv4:
+		return own[0].Addr()
+	case p.unicast:
+		return own[1].Addr()
+	}
+	return own[2].Addr()
+}
+
+// group returns the configuration of a station whose peer is another one.
+func (p pairing) group(s, peer station, priority uint8, interval time.Duration) []vrrp.GroupConfig {
+	groups := oneRouter(s.iface, priority, interval)
+	groups[0].Routers = nil
+	for _, f := range p.families {
+		rc := vrrp.RouterConfig{
+			RouterKey: vrrp.RouterKey{Interface: s.iface, Family: f, VRID: 51},
+			Name:      f.String(), Addresses: virtualAddresses(f),
+		}
+		if p.unicast {
+			rc.Unicast = &vrrp.Unicast{Source: p.source(f, s.number), Peers: []vrrp.Peer{{Address: p.source(f, peer.number)}}}
+		}
+		groups[0].Routers = append(groups[0].Routers, rc)
+	}
+	return groups
+}
+
 // testPair is the life of two directors, on whatever network: election,
 // ordered stop, preemption, loss of a link and its return. limit is how long a
 // take-over may take.
-func testPair(t *testing.T, a, b station, interval, limit time.Duration) {
-	pb := start(t, b, oneRouter(b.iface, 100, interval))
-	eventually(t, limit, "lone director active", func() bool { return b.holds() })
+func testPair(t *testing.T, p pairing, a, b station, interval, limit time.Duration) {
+	vips := p.addresses()
+	moved := func(to, from station) func() bool {
+		return func() bool { return to.holdsAll(vips...) && !from.holdsAny(vips...) }
+	}
+	pb := start(t, b, p.group(b, a, 100, interval))
+	eventually(t, limit, "lone director active", moved(b, a))
 
-	pa := start(t, a, oneRouter(a.iface, 200, interval))
-	eventually(t, limit, "preemption", func() bool { return a.holds() && !b.holds() })
-	if source := pb.Status().Groups[0].Routers[0].ActiveSource; source != pa.Status().Groups[0].Routers[0].ActiveSource {
-		t.Errorf("the backup takes %v for the active router", source)
+	pa := start(t, a, p.group(a, b, 200, interval))
+	eventually(t, limit, "preemption", moved(a, b))
+	for i, f := range p.families {
+		eventually(t, limit, fmt.Sprintf("the backup taking %v for the active router", p.source(f, a.number)), func() bool {
+			return pb.Status().Groups[0].Routers[i].ActiveSource == p.source(f, a.number)
+		})
 	}
 
 	a.setLink(false)
-	eventually(t, limit, "take-over after link loss", func() bool { return b.holds() && !a.holds() })
+	eventually(t, limit, "take-over after link loss", moved(b, a))
 	if got := pa.state(); got != vrrp.Initialize {
 		t.Errorf("state without a link = %v", got)
 	}
 	a.setLink(true)
-	eventually(t, limit, "recovery", func() bool { return a.holds() && !b.holds() })
+	eventually(t, limit, "recovery", moved(a, b))
 
 	if err := pa.Shutdown(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, limit, "take-over after an ordered stop", func() bool { return b.holds() && !a.holds() })
-	last := pb.all()[len(pb.all())-1]
-	if want := "web: backup -> active (192.0.2.11 resigned)"; last != want {
-		t.Errorf("the backup reported %q, want %q", last, want)
+	eventually(t, limit, "take-over after an ordered stop", moved(b, a))
+	// The loop tells the network before the observer.
+	want := fmt.Sprintf("web: backup -> active (%v resigned)", p.source(p.families[0], a.number))
+	eventually(t, limit, "the report "+want, func() bool {
+		all := pb.all()
+		return all[len(all)-1] == want
+	})
+	if dropped := pb.Status().Dropped; dropped != (vrrp.Drops{}) {
+		t.Errorf("the backup dropped packets of no virtual router: %v", dropped)
 	}
 }

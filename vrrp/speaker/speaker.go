@@ -5,6 +5,7 @@ package speaker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -13,9 +14,10 @@ import (
 	"bascule/vrrp"
 )
 
-// queueLen is how many events may wait for the loop. It bounds how much is
-// looked at before an expired timer is acted on.
-const queueLen = 1024
+// queueLen is how many events may wait for the loop. With the bound that the
+// network sets to a batch, it bounds how much is looked at before an expired
+// timer is acted on.
+const queueLen = 32
 
 // A Status is renewed at once when a group moves, after freshPause when
 // something else has changed, which a hostile segment can cause with every
@@ -34,9 +36,10 @@ type Network interface {
 	// Send transmits an advertisement.
 	Send(iface string, source, destination netip.Addr, payload []byte) error
 	// Drain hands over the packets that have arrived and were not delivered
-	// yet, a bounded number from each interface. It is called when the timer fires, so that a machine that was
-	// paused hears the others before it takes over.
-	Drain(deliver func(vrrp.Received))
+	// yet, a bounded number from each interface. It is called when the timer
+	// fires, so that a machine that was paused hears the others before it
+	// takes over.
+	Drain(deliver func(vrrp.Batch))
 	// Want replaces the wanted state of the addresses on all interfaces.
 	Want(wanted map[string]vrrp.Wanted)
 	// Announce announces addresses once they are on the interface.
@@ -50,9 +53,9 @@ type Observer interface {
 	Transition(vrrp.Transition)
 	// Notice is called when something stands out that changes no state.
 	Notice(vrrp.Notice)
-	// SendFault is called when advertisements on an interface begin to fail
-	// in a new way, and with an empty fault when they go out again.
-	SendFault(iface, fault string)
+	// SendFault is called when advertisements on an interface to a destination
+	// begin to fail in a new way, and with an empty fault when they go out again.
+	SendFault(iface string, destination netip.Addr, fault string)
 }
 
 // Status is a snapshot of what the speaker knows.
@@ -72,10 +75,17 @@ type Speaker struct {
 
 	// The rest belongs to the loop.
 	leftovers  map[string][]netip.Prefix
+	armed      time.Time // when the timer fires; zero: not at all
 	published  time.Time
 	stale      bool // something has changed since published
 	buf        []byte
-	sendFaults map[string]string // by interface: why the last Send failed
+	sendFaults map[way]string // why the last Send failed
+}
+
+// way is where a Send goes: one may fail while others do not.
+type way struct {
+	iface       string
+	destination netip.Addr
 }
 
 // request is an event on its way to the loop, nil for a mere sign of life.
@@ -88,8 +98,9 @@ type request struct {
 // Option changes a Speaker.
 type Option func(*Speaker)
 
-// WithLeftovers names addresses, by interface, that an earlier process may
-// have left behind; they are removed unless the configuration wants them.
+// WithLeftovers names addresses, by interface, that an earlier process has put
+// there and may have left behind; they are removed unless the configuration
+// wants them, also those that are configured as the interface's own.
 func WithLeftovers(addresses map[string][]netip.Prefix) Option {
 	return func(s *Speaker) { s.leftovers = addresses }
 }
@@ -102,7 +113,7 @@ func New(network Network, groups []vrrp.GroupConfig, observer Observer, options 
 		host:       vrrp.NewHost(time.Now(), groups),
 		events:     make(chan request, queueLen),
 		stopped:    make(chan struct{}),
-		sendFaults: make(map[string]string),
+		sendFaults: make(map[way]string),
 	}
 	for _, o := range options {
 		o(s)
@@ -174,22 +185,25 @@ func (s *Speaker) Run(ctx context.Context) error {
 		case r := <-s.events:
 			s.handle(r)
 		case <-timer.C:
+			s.armed = time.Time{}
 			s.tick(time.Now())
 		}
 	}
 }
 
-// arm sets the timer to the deadline of the host, or to when the Status is to
-// be renewed if that is earlier.
+// arm has the timer fire no later than at the deadline of the host, or than
+// the Status is to be renewed. One that is set to an earlier moment stays as it
+// is: in Backup every packet postpones the deadline, and to look at it for
+// nothing once in an Active_Down_Interval costs less than to follow it.
 func (s *Speaker) arm(timer *time.Timer) {
 	due := s.host.Deadline()
 	if fresh := s.published.Add(freshPause); s.stale && (due.IsZero() || fresh.Before(due)) {
 		due = fresh
 	}
-	if due.IsZero() {
-		timer.Stop()
+	if due.IsZero() || !s.armed.IsZero() && !due.Before(s.armed) {
 		return
 	}
+	s.armed = due
 	timer.Reset(time.Until(due))
 }
 
@@ -221,13 +235,13 @@ func (s *Speaker) handle(r request) {
 // an older packet into the queue until then. Both are bounded, so that a flood
 // cannot hold the timer up.
 func (s *Speaker) expire() {
-	var arrived []vrrp.Received
-	s.network.Drain(func(p vrrp.Received) { arrived = append(arrived, p) })
+	var arrived vrrp.Batch
+	s.network.Drain(func(b vrrp.Batch) { arrived = append(arrived, b...) })
 	for range len(s.events) {
 		s.handle(<-s.events)
 	}
-	for _, p := range arrived {
-		s.handle(request{event: p})
+	if len(arrived) > 0 {
+		s.handle(request{event: arrived})
 	}
 	s.handle(request{event: vrrp.Expiry{}})
 }
@@ -263,17 +277,18 @@ func (s *Speaker) act(now time.Time, actions []vrrp.Action) {
 
 // send transmits one advertisement.
 func (s *Speaker) send(a vrrp.Send) {
-	s.buf = a.Advertisement.Append(s.buf[:0], a.Source, a.Destination, a.Checksum)
+	s.buf = a.Append(s.buf[:0])
 	err := s.network.Send(a.Interface, a.Source, a.Destination, s.buf)
 	fault := ""
 	if err != nil {
 		fault = err.Error()
 	}
-	if s.sendFaults[a.Interface] == fault {
+	w := way{a.Interface, a.Destination}
+	if s.sendFaults[w] == fault {
 		return
 	}
-	s.sendFaults[a.Interface] = fault
-	s.observer.SendFault(a.Interface, fault)
+	s.sendFaults[w], s.stale = fault, true
+	s.observer.SendFault(w.iface, w.destination, fault)
 }
 
 // publish tells the network and the readers of Status what has changed.
@@ -286,6 +301,8 @@ func (s *Speaker) publish(now time.Time) {
 				w.Absent = append(w.Absent, p)
 			}
 		}
+		// What one of us has put there is not the interface's own.
+		w.Owned = slices.DeleteFunc(w.Owned, func(p netip.Prefix) bool { return slices.Contains(addresses, p) })
 		wanted[iface] = w
 	}
 	// Said once, they are the network's to remove: later somebody else may
@@ -299,9 +316,9 @@ func (s *Speaker) publish(now time.Time) {
 // forgetFaults drops the faults of interfaces on which nothing is to be sent
 // any more: nobody would notice that they have passed.
 func (s *Speaker) forgetFaults(wanted map[string]vrrp.Wanted) {
-	for iface := range s.sendFaults {
-		if len(wanted[iface].Present) == 0 {
-			delete(s.sendFaults, iface)
+	for w := range s.sendFaults {
+		if len(wanted[w.iface].Present) == 0 {
+			delete(s.sendFaults, w)
 		}
 	}
 }
@@ -310,9 +327,9 @@ func (s *Speaker) forgetFaults(wanted map[string]vrrp.Wanted) {
 func (s *Speaker) snapshot(now time.Time) {
 	s.published, s.stale = now, false
 	st := &Status{Status: s.host.Status()}
-	for iface, fault := range s.sendFaults {
+	for w, fault := range s.sendFaults {
 		if fault != "" {
-			st.Problems = append(st.Problems, "advertisements on "+iface+": "+fault)
+			st.Problems = append(st.Problems, fmt.Sprintf("advertisements on %s to %v: %s", w.iface, w.destination, fault))
 		}
 	}
 	slices.Sort(st.Problems)

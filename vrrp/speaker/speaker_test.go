@@ -19,28 +19,35 @@ import (
 )
 
 // fakeStation attaches a host to the common segment of a LAN.
-func fakeStation(lan *linktest.LAN, name, address string) station {
+func fakeStation(lan *linktest.LAN, name string, number int) station {
 	host := lan.Host(name)
-	host.Attach("eth0", "lan", netip.MustParsePrefix(address))
+	host.Attach("eth0", "lan", ownAddresses(number)...)
 	return station{
-		network: host, iface: "eth0",
-		setLink: func(up bool) { host.SetLink("eth0", up) },
-		holds:   func() bool { return slices.Contains(host.Addresses("eth0"), vip) },
+		network: host, iface: "eth0", number: number,
+		setLink:   func(up bool) { host.SetLink("eth0", up) },
+		addresses: func() []netip.Prefix { return host.Addresses("eth0") },
 	}
 }
 
 // fakePair is two stations on a LAN in memory.
 func fakePair() (lan *linktest.LAN, a, b station) {
 	lan = linktest.NewLAN(1)
-	return lan, fakeStation(lan, "a", "192.0.2.11/24"), fakeStation(lan, "b", "192.0.2.12/24")
+	return lan, fakeStation(lan, "a", 11), fakeStation(lan, "b", 12)
 }
 
 // TestPairInMemory is testPair in virtual time.
 func TestPairInMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		_, a, b := fakePair()
-		testPair(t, a, b, time.Second, 5*time.Second)
-	})
+	for _, p := range pairings {
+		t.Run(p.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lan, a, b := fakePair()
+				late := ownAddresses(11)[2].Addr()
+				lan.Host("a").SetTentative("eth0", late, true)
+				time.AfterFunc(8*time.Second, func() { lan.Host("a").SetTentative("eth0", late, false) })
+				testPair(t, p, a, b, time.Second, 10*time.Second)
+			})
+		})
+	}
 }
 
 // TestTakeOverTimes measures, in virtual time, what RFC 9568 section 6.1
@@ -205,10 +212,69 @@ func TestLeftovers(t *testing.T) {
 	})
 }
 
+// TestLeftoversOwned has the network told first that an address which a
+// predecessor put there is not the interface's own, although it is configured
+// so: it may be removed. Another one, which it did not put there, is.
+func TestLeftoversOwned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, _ := fakePair()
+		r := &recording{Host: a.network.(*linktest.Host)}
+		a.network = r
+		own := netip.MustParsePrefix("192.0.2.11/24")
+		groups := oneRouter("eth0", vrrp.Owner, time.Second)
+		groups[0].Routers[0].Addresses = []netip.Prefix{vip, own}
+		start(t, a, groups, WithLeftovers(map[string][]netip.Prefix{"eth0": {vip}}))
+		time.Sleep(10 * time.Second)
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		both := []netip.Prefix{vip, own}
+		want := []map[string]vrrp.Wanted{
+			{"eth0": {Absent: both, Owned: []netip.Prefix{own}}},
+			{"eth0": {Present: both, Owned: both}},
+		}
+		if diff := cmp.Diff(want, r.wanted, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+			t.Errorf("wanted (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestOwner keeps the address of the owner's interface on it whatever happens,
+// and has it taken over while the owner is away, and not when it is back.
+func TestOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lan, a, b := fakePair()
+		own := ownAddresses(11)[0]
+		owner := oneRouter("eth0", vrrp.Owner, time.Second)
+		backup := oneRouter("eth0", 100, time.Second)
+		owner[0].Routers[0].Addresses = []netip.Prefix{own}
+		backup[0].Routers[0].Addresses = []netip.Prefix{own}
+		start(t, b, backup)
+		time.Sleep(10 * time.Second)
+		if !b.holdsAll(own) {
+			t.Error("nobody took over for an owner that is away")
+		}
+		pa := start(t, a, owner)
+		time.Sleep(time.Second)
+		if owner, _ := lan.Owner("lan", own.Addr()); owner != "a" || b.holdsAny(own) || pa.state() != vrrp.Active {
+			t.Errorf("the owner is %v, the LAN sends to %q", pa.state(), owner)
+		}
+		if source := pa.Status().Groups[0].Routers[0].ActiveSource; source != own.Addr() {
+			t.Errorf("the owner sends from %v, want %v", source, own.Addr())
+		}
+		if err := pa.Shutdown(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if !a.holdsAll(own) {
+			t.Error("an ordered stop took the owner's own address away")
+		}
+	})
+}
+
 // failing is a network whose sockets refuse to send.
 type failing struct {
 	*linktest.Host
 	refuse atomic.Bool
+	only   netip.Addr // the destination that is refused; the zero value: all
 }
 
 // errRefused is the error of a socket that refuses.
@@ -216,7 +282,7 @@ var errRefused = errors.New("operation not permitted")
 
 // Send fails as long as the sockets refuse.
 func (f *failing) Send(iface string, source, destination netip.Addr, payload []byte) error {
-	if f.refuse.Load() {
+	if f.refuse.Load() && (!f.only.IsValid() || f.only == destination) {
 		return errRefused
 	}
 	return f.Host.Send(iface, source, destination, payload)
@@ -231,7 +297,7 @@ func TestSendFault(t *testing.T) {
 		a.network = f
 		p := start(t, a, oneRouter("eth0", vrrp.Owner, time.Second))
 		time.Sleep(10*time.Second + time.Millisecond)
-		want := []string{"advertisements on eth0: operation not permitted"}
+		want := []string{"advertisements on eth0 to 224.0.0.18: operation not permitted"}
 		if diff := cmp.Diff(want, p.Status().Problems); diff != "" {
 			t.Errorf("problems (-want +got):\n%s", diff)
 		}
@@ -241,7 +307,32 @@ func TestSendFault(t *testing.T) {
 			t.Errorf("problems afterwards = %v", got)
 		}
 		faults := slices.DeleteFunc(p.all(), func(l string) bool { return !strings.HasPrefix(l, "send ") })
-		if diff := cmp.Diff([]string{`send eth0: "operation not permitted"`, `send eth0: ""`}, faults); diff != "" {
+		if diff := cmp.Diff([]string{`send eth0 to 224.0.0.18: "operation not permitted"`, `send eth0 to 224.0.0.18: ""`}, faults); diff != "" {
+			t.Errorf("log (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestSendFaultOfOnePeer: that others can be sent to neither hides the fault
+// nor ends it, and the log hears of it once.
+func TestSendFaultOfOnePeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, a, _ := fakePair()
+		refused, other := ownAddresses(12)[0].Addr(), ownAddresses(13)[0].Addr()
+		f := &failing{Host: a.network.(*linktest.Host), only: refused}
+		f.refuse.Store(true)
+		a.network = f
+		groups := oneRouter("eth0", vrrp.Owner, 100*time.Millisecond)
+		groups[0].Routers[0].Unicast = &vrrp.Unicast{
+			Source: ownAddresses(11)[0].Addr(), Peers: []vrrp.Peer{{Address: refused}, {Address: other}},
+		}
+		p := start(t, a, groups)
+		time.Sleep(time.Minute)
+		if diff := cmp.Diff([]string{"advertisements on eth0 to 192.0.2.12: operation not permitted"}, p.Status().Problems); diff != "" {
+			t.Errorf("problems (-want +got):\n%s", diff)
+		}
+		faults := slices.DeleteFunc(p.all(), func(l string) bool { return !strings.HasPrefix(l, "send ") })
+		if diff := cmp.Diff([]string{`send eth0 to 192.0.2.12: "operation not permitted"`}, faults); diff != "" {
 			t.Errorf("log (-want +got):\n%s", diff)
 		}
 	})

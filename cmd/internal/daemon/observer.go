@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"log/slog"
+	"net/netip"
 
 	"bascule/vrrp"
 	"bascule/vrrp/speaker"
@@ -25,10 +26,10 @@ func (o observer) Notice(n vrrp.Notice) {
 }
 
 // SendFault logs that advertisements cannot be sent, or can be again.
-func (o observer) SendFault(iface, fault string) {
+func (o observer) SendFault(iface string, destination netip.Addr, fault string) {
 	if fault == "" {
-		o.log.Info("advertisements go out again", "interface", iface)
+		o.log.Info("advertisements go out again", "interface", iface, "destination", destination)
 		return
 	}
-	o.log.Warn("advertisements cannot be sent", "interface", iface, "error", fault)
+	o.log.Warn("advertisements cannot be sent", "interface", iface, "destination", destination, "error", fault)
 }

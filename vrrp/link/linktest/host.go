@@ -16,6 +16,9 @@ import (
 // ttl is the TTL that packets of a LAN arrive with.
 const ttl = 255
 
+// batchMax is how many packets Run delivers at once.
+const batchMax = 32
+
 // Host is a machine on a LAN. It does for a speaker what link.Network does on
 // a real one. Its methods may be called by any goroutine.
 type Host struct {
@@ -30,20 +33,28 @@ type Host struct {
 	paused  bool
 	running bool
 	states  []vrrp.LinkState // not yet delivered
+	told    map[linkKey]vrrp.LinkState
+}
+
+// linkKey says what a vrrp.LinkState is about.
+type linkKey struct {
+	iface  string
+	family vrrp.Family
 }
 
 // port is an interface of a host.
 type port struct {
 	name    string
 	segment string
-	own     netip.Prefix
 	down    bool
-	virtual []virtual // in the order wanted
+	held    []held // its own first, then virtual ones in the order wanted
 }
 
-// virtual is a virtual address that is on an interface, or is about to be.
-type virtual struct {
+// held is an address that is on an interface, or is about to be.
+type held struct {
 	prefix    netip.Prefix
+	own       bool      // was put there by others, not by Want
+	tentative bool      // not usable yet
 	since     time.Time // when it appears
 	announced time.Time // when it is to be announced, zero if it is not
 }
@@ -54,13 +65,55 @@ type arrival struct {
 	packet vrrp.Received
 }
 
-// Attach gives the host an interface on a segment, with the address that it
-// sends from.
-func (h *Host) Attach(iface, segment string, address netip.Prefix) {
+// Attach gives the host an interface on a segment, with its own addresses.
+func (h *Host) Attach(iface, segment string, addresses ...netip.Prefix) {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
-	h.ports[iface] = &port{name: iface, segment: segment, own: address}
+	h.ports[iface] = &port{name: iface, segment: segment, held: owned(addresses)}
 	h.apply(time.Now(), iface)
+	h.tell(iface)
+}
+
+// SetAddresses replaces the addresses of an interface that are its own.
+func (h *Host) SetAddresses(iface string, addresses ...netip.Prefix) {
+	h.edit(iface, func(p *port) {
+		p.held = append(owned(addresses), slices.DeleteFunc(p.held, func(a held) bool { return a.own || slices.Contains(addresses, a.prefix) })...)
+	})
+}
+
+// SetTentative makes an address unusable, as IPv6 addresses are while the
+// kernel looks for them on other machines, or usable again.
+func (h *Host) SetTentative(iface string, address netip.Addr, tentative bool) {
+	h.edit(iface, func(p *port) {
+		for i := range p.held {
+			if p.held[i].prefix.Addr() == address {
+				p.held[i].tentative = tentative
+			}
+		}
+	})
+}
+
+// owned returns addresses as an interface holds its own.
+func owned(addresses []netip.Prefix) []held {
+	out := make([]held, len(addresses))
+	for i, p := range addresses {
+		out[i] = held{prefix: p, own: true}
+	}
+	return out
+}
+
+// edit changes an interface, which must exist, as others than Want do.
+func (h *Host) edit(iface string, change func(*port)) {
+	h.lan.mu.Lock()
+	defer h.lan.mu.Unlock()
+	now := time.Now()
+	h.settle(now)
+	p := h.ports[iface]
+	if p == nil {
+		panic(fmt.Sprintf("linktest: host %s has no interface %q", h.name, iface))
+	}
+	change(p)
+	h.apply(now, iface)
 	h.tell(iface)
 }
 
@@ -75,17 +128,7 @@ func (h *Host) Detach(iface string) {
 
 // SetLink plugs the cable of an interface, or pulls it.
 func (h *Host) SetLink(iface string, up bool) {
-	h.lan.mu.Lock()
-	defer h.lan.mu.Unlock()
-	h.settle(time.Now())
-	p := h.ports[iface]
-	if p == nil {
-		panic(fmt.Sprintf("linktest: host %s has no interface %q", h.name, iface))
-	}
-	if p.down != !up {
-		p.down = !up
-		h.tell(iface)
-	}
+	h.edit(iface, func(p *port) { p.down = !up })
 }
 
 // SetLatency sets how long it takes from Want until an address is on its
@@ -121,10 +164,10 @@ func (h *Host) Addresses(iface string) []netip.Prefix {
 	if p == nil {
 		return nil
 	}
-	out := []netip.Prefix{p.own}
-	for _, v := range p.virtual {
-		if !v.since.After(now) {
-			out = append(out, v.prefix)
+	var out []netip.Prefix
+	for _, a := range p.held {
+		if !a.since.After(now) {
+			out = append(out, a.prefix)
 		}
 	}
 	return out
@@ -161,12 +204,12 @@ func (h *Host) Send(iface string, source, destination netip.Addr, payload []byte
 }
 
 // Drain hands over the packets that have arrived and were not delivered.
-func (h *Host) Drain(deliver func(vrrp.Received)) {
+func (h *Host) Drain(deliver func(vrrp.Batch)) {
 	h.lan.mu.Lock()
 	arrived := h.arrived(time.Now())
 	h.lan.mu.Unlock()
-	for _, p := range arrived {
-		deliver(p)
+	if len(arrived) > 0 {
+		deliver(arrived)
 	}
 }
 
@@ -178,14 +221,12 @@ func (h *Host) Want(wanted map[string]vrrp.Wanted) {
 	h.settle(now)
 	h.wanted = make(map[string]vrrp.Wanted, len(wanted))
 	for iface, w := range wanted {
-		h.wanted[iface] = vrrp.Wanted{Present: slices.Clone(w.Present), Absent: slices.Clone(w.Absent)}
-		if h.ports[iface] == nil {
-			h.tell(iface)
-		}
+		h.wanted[iface] = vrrp.Wanted{Present: slices.Clone(w.Present), Absent: slices.Clone(w.Absent), Owned: slices.Clone(w.Owned)}
 	}
 	for iface := range h.ports {
 		h.apply(now, iface)
 	}
+	h.tellAll()
 }
 
 // Announce announces addresses once they are on the interface.
@@ -198,14 +239,14 @@ func (h *Host) Announce(iface string, addresses []netip.Prefix) {
 	if p == nil {
 		return
 	}
-	for i := range p.virtual {
-		v := &p.virtual[i]
-		if !slices.Contains(addresses, v.prefix) {
+	for i := range p.held {
+		a := &p.held[i]
+		if !slices.Contains(addresses, a.prefix) || !slices.Contains(h.wanted[iface].Present, a.prefix) {
 			continue
 		}
-		v.announced = now
-		if v.since.After(now) {
-			v.announced = v.since
+		a.announced = now
+		if a.since.After(now) {
+			a.announced = a.since
 		}
 	}
 	h.settle(now)
@@ -238,15 +279,8 @@ func (h *Host) Run(ctx context.Context, deliver func(vrrp.Event)) error {
 func (h *Host) begin() {
 	h.lan.mu.Lock()
 	defer h.lan.mu.Unlock()
-	h.running, h.states, h.inbox = true, nil, nil
-	for _, p := range h.sorted() {
-		h.tell(p.name)
-	}
-	for iface := range h.wanted {
-		if h.ports[iface] == nil {
-			h.tell(iface)
-		}
-	}
+	h.running, h.states, h.inbox, h.told = true, nil, nil, make(map[linkKey]vrrp.LinkState)
+	h.tellAll()
 }
 
 // end closes the sockets: what arrives now is lost. Addresses stay.
@@ -268,8 +302,8 @@ func (h *Host) due(now time.Time) ([]vrrp.Event, time.Duration) {
 		events = append(events, s)
 	}
 	h.states = nil
-	for _, p := range h.arrived(now) {
-		events = append(events, p)
+	for b := range slices.Chunk(h.arrived(now), batchMax) {
+		events = append(events, b)
 	}
 	if len(h.inbox) > 0 {
 		return events, h.inbox[0].at.Sub(now)
@@ -279,8 +313,8 @@ func (h *Host) due(now time.Time) ([]vrrp.Event, time.Duration) {
 
 // arrived takes the packets that have arrived out of the inbox. A packet is
 // lost if its interface is down when it arrives. The LAN is locked.
-func (h *Host) arrived(now time.Time) []vrrp.Received {
-	var out []vrrp.Received
+func (h *Host) arrived(now time.Time) vrrp.Batch {
+	var out vrrp.Batch
 	for len(h.inbox) > 0 && !h.inbox[0].at.After(now) {
 		out = append(out, h.inbox[0].packet)
 		h.inbox = h.inbox[1:]
@@ -309,19 +343,6 @@ func (h *Host) accept(p Packet, iface string, at time.Time) {
 	h.ring()
 }
 
-// tell queues the state of an interface for delivery. The LAN is locked.
-func (h *Host) tell(iface string) {
-	s := vrrp.LinkState{Interface: iface, Family: vrrp.IPv4, Fault: vrrp.FaultMissing}
-	if p := h.ports[iface]; p != nil {
-		s.Fault, s.Source = vrrp.NoFault, p.own.Addr()
-		if p.down {
-			s.Fault, s.Source = vrrp.FaultDown, netip.Addr{}
-		}
-	}
-	h.states = append(h.states, s)
-	h.ring()
-}
-
 // ring wakes Run.
 func (h *Host) ring() {
 	select {
@@ -331,34 +352,42 @@ func (h *Host) ring() {
 }
 
 // apply makes the virtual addresses of an interface those that are wanted.
-// Those that stay keep what they have; new ones appear after the latency.
+// Those that stay keep what they have; new ones appear after the latency. What
+// is the interface's own stays, unless it is a virtual address that must not
+// be there.
 func (h *Host) apply(now time.Time, iface string) {
-	p := h.ports[iface]
-	old := p.virtual
-	p.virtual = nil
-	for _, prefix := range h.wanted[iface].Present {
-		v := virtual{prefix: prefix, since: now.Add(h.latency)}
-		if i := slices.IndexFunc(old, func(o virtual) bool { return o.prefix == prefix }); i >= 0 {
-			v = old[i]
+	p, w := h.ports[iface], h.wanted[iface]
+	old := p.held
+	p.held = slices.DeleteFunc(slices.Clone(old), func(a held) bool {
+		return !a.own || slices.Contains(w.Absent, a.prefix) && !slices.Contains(w.Present, a.prefix) && !slices.Contains(w.Owned, a.prefix)
+	})
+	for _, prefix := range w.Present {
+		same := func(a held) bool { return a.prefix == prefix }
+		if slices.ContainsFunc(p.held, same) {
+			continue
 		}
-		p.virtual = append(p.virtual, v)
+		a := held{prefix: prefix, since: now.Add(h.latency)}
+		if i := slices.IndexFunc(old, same); i >= 0 {
+			a = old[i]
+		}
+		p.held = append(p.held, a)
 	}
 }
 
 // settle sends the announcements that are due. The LAN is locked.
 func (h *Host) settle(now time.Time) {
 	for _, p := range h.sorted() {
-		for i := range p.virtual {
-			v := &p.virtual[i]
-			if v.announced.IsZero() || v.announced.After(now) {
+		for i := range p.held {
+			a := &p.held[i]
+			if a.announced.IsZero() || a.announced.After(now) {
 				continue
 			}
 			if !p.down {
 				h.lan.said = append(h.lan.said, Announcement{
-					Time: v.announced, Segment: p.segment, Host: h.name, Address: v.prefix.Addr(),
+					Time: a.announced, Segment: p.segment, Host: h.name, Address: a.prefix.Addr(),
 				})
 			}
-			v.announced = time.Time{}
+			a.announced = time.Time{}
 		}
 	}
 }
@@ -373,15 +402,10 @@ func (h *Host) sorted() []*port {
 	return out
 }
 
-// has reports whether an address is on the interface.
-func (p *port) has(a netip.Addr) bool {
+// has reports whether an address is on the interface and can be used.
+func (p *port) has(addr netip.Addr) bool {
 	now := time.Now()
-	return p.own.Addr() == a || slices.ContainsFunc(p.virtual, func(v virtual) bool {
-		return v.prefix.Addr() == a && !v.since.After(now)
+	return slices.ContainsFunc(p.held, func(a held) bool {
+		return a.prefix.Addr() == addr && !a.tentative && !a.since.After(now)
 	})
-}
-
-// hears reports whether the interface takes packets to that destination.
-func (p *port) hears(destination netip.Addr) bool {
-	return destination.IsMulticast() || p.has(destination)
 }

@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Kernel keeps IPv4 addresses on interfaces the way Linux does: the first
+// Kernel keeps addresses on interfaces the way Linux does: of IPv4 the first
 // address of a subnet is primary, later ones are secondary to it, and vanish
-// with it unless PromoteSecondaries is set. Errors are those of Linux. Its
-// methods may be called by any goroutine.
+// with it unless PromoteSecondaries is set; of IPv6 all are equal, no two may
+// differ in nothing but their length, and none stays when the interface is set
+// down. Errors are those of Linux. Its methods may be called by any goroutine.
 type Kernel struct {
 	mu       sync.Mutex
 	links    map[int]*link // by index
@@ -29,7 +30,8 @@ type Kernel struct {
 // link is an interface.
 type link struct {
 	name    string
-	entries []entry
+	entries []entry        // IPv4
+	six     []netip.Prefix // IPv6
 }
 
 // entry is an address on an interface.
@@ -121,6 +123,17 @@ func (k *Kernel) Unplug(iface string) {
 	k.notify(iface)
 }
 
+// SetDown sets an interface down, and up again, by which it loses its IPv6
+// addresses.
+func (k *Kernel) SetDown(iface string) {
+	k.mu.Lock()
+	if index, ok := k.find(iface); ok {
+		k.links[index].six = nil
+	}
+	k.mu.Unlock()
+	k.notify(iface)
+}
+
 // Rename gives an interface another name. It keeps its index and addresses.
 func (k *Kernel) Rename(iface, name string) error {
 	if err := k.rename(iface, name); err != nil {
@@ -167,8 +180,9 @@ func (k *Kernel) Index(iface string) (int, error) {
 	return index, nil
 }
 
-// Addresses lists an interface in the order of Linux: primary addresses first,
-// then secondary ones, mostly in the order of their arrival.
+// Addresses lists an interface in the order of Linux: of IPv4 primary
+// addresses first, then secondary ones, mostly in the order of their arrival;
+// then of IPv6 global ones first, then link-local ones, the newest first.
 func (k *Kernel) Addresses(iface string) ([]netip.Prefix, error) {
 	index, err := k.Index(iface)
 	if err != nil {
@@ -189,6 +203,7 @@ func (k *Kernel) AddressesAt(index int) ([]netip.Prefix, error) {
 		for _, e := range l.entries {
 			out = append(out, e.prefix)
 		}
+		out = append(out, l.six...)
 	}
 	return out, nil
 }
@@ -252,6 +267,9 @@ func (k *Kernel) locked(index int, change func(*link) error) (string, error) {
 
 // add puts an address where Linux would.
 func (l *link) add(p netip.Prefix) error {
+	if p.Addr().Is6() {
+		return l.add6(p)
+	}
 	e, place := entry{prefix: p}, 0
 	for i, other := range l.entries {
 		if other.prefix == p {
@@ -271,9 +289,29 @@ func (l *link) add(p netip.Prefix) error {
 	return nil
 }
 
+// add6 puts an IPv6 address before those of the same scope and of narrower
+// ones.
+func (l *link) add6(p netip.Prefix) error {
+	place := len(l.six)
+	for i, other := range l.six {
+		if other.Addr() == p.Addr() {
+			return unix.EEXIST
+		}
+		if place == len(l.six) && (other.Addr().IsLinkLocalUnicast() || !p.Addr().IsLinkLocalUnicast()) {
+			place = i
+		}
+	}
+	l.six = slices.Insert(slices.Clone(l.six), place, p)
+	return nil
+}
+
 // remove takes an address off, and with a primary one its secondaries unless
 // the first of them takes its place.
 func (l *link) remove(p netip.Prefix, promoting bool) error {
+	if i := slices.Index(l.six, p); i >= 0 {
+		l.six = slices.Delete(slices.Clone(l.six), i, i+1)
+		return nil
+	}
 	i := slices.IndexFunc(l.entries, func(e entry) bool { return e.prefix == p })
 	if i < 0 {
 		return unix.EADDRNOTAVAIL
@@ -332,6 +370,9 @@ func (k *Kernel) String() string {
 			} else {
 				line += " " + e.prefix.String()
 			}
+		}
+		for _, p := range l.six {
+			line += " " + p.String()
 		}
 		lines = append(lines, line+"\n")
 	}

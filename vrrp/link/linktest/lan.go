@@ -26,8 +26,8 @@ func (p Packet) String() string {
 	return fmt.Sprintf("%s %s: %s > %s", p.Segment, p.From, p.Source, p.Destination)
 }
 
-// Announcement is one gratuitous ARP, by which a host tells a segment that an
-// address is there.
+// Announcement is one gratuitous ARP or unsolicited neighbour advertisement, by
+// which a host tells a segment that an address is there.
 type Announcement struct {
 	Time    time.Time
 	Segment string
@@ -129,8 +129,8 @@ func (l *LAN) Trace() []Packet {
 	return slices.Clone(l.trace)
 }
 
-// Announcements returns the gratuitous ARP that all hosts have sent, one for
-// each request and address, oldest first.
+// Announcements returns what all hosts have announced, once for each request
+// and address, oldest first.
 func (l *LAN) Announcements() []Announcement {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -191,7 +191,7 @@ func (l *LAN) carry(from *Host, out *port, p Packet) {
 			continue
 		}
 		for _, in := range to.sorted() {
-			if in.segment != out.segment || !in.hears(p.Destination) {
+			if in.segment != out.segment || !to.hears(in, p.Destination) {
 				continue
 			}
 			q := l.paths[path{from.name, to.name}]

@@ -54,8 +54,10 @@ func run(t *testing.T, h *linktest.Host) *runner {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			switch ev := ev.(type) {
-			case vrrp.Received:
-				r.packets = append(r.packets, heard{time.Since(r.started), string(ev.Payload)})
+			case vrrp.Batch:
+				for _, p := range ev {
+					r.packets = append(r.packets, heard{time.Since(r.started), string(p.Payload)})
+				}
 			case vrrp.LinkState:
 				r.states = append(r.states, ev)
 			}
@@ -212,7 +214,7 @@ func TestLANLoses(t *testing.T) {
 func TestHostLink(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lan, h := trio(t)
-		if d := cmp.Diff([]vrrp.LinkState{{Interface: "eth0", Family: vrrp.IPv4, Source: addr1.Addr()}}, h[0].states, addrs); d != "" {
+		if d := cmp.Diff([]vrrp.LinkState{{Interface: "eth0", Family: vrrp.IPv4, Sources: []netip.Addr{addr1.Addr()}}}, h[0].states, addrs); d != "" {
 			t.Errorf("first state (-want +got):\n%s", d)
 		}
 		h[0].faults()
@@ -307,8 +309,10 @@ func TestHostPaused(t *testing.T) {
 		h[0].say(t, addr1, "3")
 		h[1].expect(t)
 		var drained []string
-		h[1].Drain(func(p vrrp.Received) {
-			drained = append(drained, string(p.Payload))
+		h[1].Drain(func(b vrrp.Batch) {
+			for _, p := range b {
+				drained = append(drained, string(p.Payload))
+			}
 			_ = h[1].Send("eth0", addr2.Addr(), group, nil) // what a speaker may do with it
 		})
 		if d := cmp.Diff([]string{"1", "2"}, drained); d != "" {
