@@ -16,16 +16,18 @@ func TestNewRefuses(t *testing.T) {
 		change func(*Spec)
 		want   string
 	}{
-		{func(s *Spec) { s.Type = "" }, `check of 192.0.2.1:80: type "" is unknown: "tcp" or "http"`},
-		{func(s *Spec) { s.Target = netip.AddrPort{} }, "check of invalid AddrPort: the target needs an address and a port"},
-		{func(s *Spec) { s.Target = netip.MustParseAddrPort("192.0.2.1:0") }, "check of 192.0.2.1:0: the target needs an address and a port"},
+		{func(s *Spec) { s.Probe = nil }, "check of 192.0.2.1:80: the kind of check is missing"},
+		{func(s *Spec) { s.Target = netip.AddrPort{} }, "check of no target: the target needs an address"},
+		{func(s *Spec) { s.Target = netip.MustParseAddrPort("192.0.2.1:0") }, "check of 192.0.2.1: the target needs a port, 1 to 65535, for a check of kind tcp"},
 		{func(s *Spec) { s.Interval = 0 }, "check of 192.0.2.1:80: interval 0s is not positive"},
 		{func(s *Spec) { s.Timeout = -1 }, "check of 192.0.2.1:80: timeout -1ns is not positive"},
+		{func(s *Spec) { s.Quick = -1 }, "check of 192.0.2.1:80: quick interval -1ns must be 0 (none) or more, and at most the interval 1s"},
+		{func(s *Spec) { s.Quick = 2 * time.Second }, "check of 192.0.2.1:80: quick interval 2s must be 0 (none) or more, and at most the interval 1s"},
+		{func(s *Spec) { s.Delay = -1 }, "check of 192.0.2.1:80: delay -1ns is negative"},
 		{func(s *Spec) { s.Jitter = -1 }, "check of 192.0.2.1:80: jitter -1ns is negative"},
 		{func(s *Spec) { s.Rise = 0 }, "check of 192.0.2.1:80: rise 0 and fall 2 must be 1 or more"},
 		{func(s *Spec) { s.Fall = 0 }, "check of 192.0.2.1:80: rise 2 and fall 0 must be 1 or more"},
-		{func(s *Spec) { s.HTTP.Path = "/" }, `check of 192.0.2.1:80: HTTP parameters have no meaning for type "tcp"`},
-		{func(s *Spec) { s.Type = TypeHTTP }, `check of 192.0.2.1:80: method "" is no HTTP method: a word in capitals, such as "GET" or "HEAD"`},
+		{func(s *Spec) { s.Probe = HTTP{} }, `check of 192.0.2.1:80: method "" is no HTTP method: a word in capitals, such as "GET" or "HEAD"`},
 	}
 	for _, test := range tests {
 		spec := testSpec()
@@ -34,6 +36,27 @@ func TestNewRefuses(t *testing.T) {
 		if c != nil || err == nil || err.Error() != test.want {
 			t.Errorf("%+v: got %v, error %v, want %s", spec, c, err, test.want)
 		}
+	}
+}
+
+// still is a kind of check without a port.
+type still struct{ TCP }
+
+// portless marks it.
+func (still) portless() {}
+
+// A kind of check that has no use for a port needs none, and may have one.
+func TestNewWithoutPort(t *testing.T) {
+	for _, port := range []uint16{0, 80} {
+		spec := testSpec()
+		spec.Probe = still{}
+		spec.Target = netip.AddrPortFrom(spec.Target.Addr(), port)
+		if _, err := New(spec); err != nil {
+			t.Errorf("port %d: %v", port, err)
+		}
+	}
+	if NeedsPort(still{}) || !NeedsPort(TCP{}) || !NeedsPort(HTTP{}) {
+		t.Error("only what says so needs no port")
 	}
 }
 
@@ -67,6 +90,7 @@ func TestDescribe(t *testing.T) {
 		{"other words", t.Context(), errors.New("HTTP header over 64 KiB"), "HTTP header over 64 KiB", false},
 		{"no descriptors", t.Context(), connect(syscall.EMFILE), "no verdict: too many open files on this director", true},
 		{"no local port", t.Context(), connect(syscall.EADDRNOTAVAIL), "no verdict: cannot assign requested address on this director", true},
+		{"no IPv6", t.Context(), connect(syscall.EAFNOSUPPORT), "no verdict: address family not supported by protocol on this director", true},
 		{"no memory", t.Context(), connect(syscall.ENOMEM), "no verdict: cannot allocate memory on this director", true},
 	}
 	for _, test := range tests {
@@ -91,7 +115,7 @@ func TestPoolOverTheNetwork(t *testing.T) {
 	spec := tcpSpec(addrPort(listener.Addr()), patience)
 	spec.Interval, spec.Fall = 10*time.Millisecond, 2
 	states := make(chan State, 10)
-	pool := NewPool(func(_ Spec, state State, _ string) { states <- state })
+	pool := NewPool(func(_ Spec, known Known) { states <- known.State })
 	defer pool.Close()
 	if err := pool.Set([]Spec{spec}); err != nil {
 		t.Fatal(err)

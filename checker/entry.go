@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"sync/atomic"
+	"time"
 )
 
-// entry is one check of a Pool. Its goroutine owns reported and writes status.
+// entry is one check of a Pool. Its goroutine owns reported, and writes status
+// and past.
 type entry struct {
 	checker Checker
 	report  Report
@@ -14,16 +16,17 @@ type entry struct {
 	done    chan struct{} // closed when the goroutine has ended
 	again   chan struct{} // asks the goroutine for one more report
 	status  atomic.Pointer[status]
+	past    history
 
 	reported bool // something has been reported, so that only news are
 }
 
-// status is what is known of one check.
+// status is what is known of one check. Most results change nothing of it.
 type status struct {
-	state  State
-	reason string // why state is not Healthy
-	blind  string // why the latest probe, and those before it back to the latest verdict, had none; "" if it had one
-	probed bool   // whether there has been a probe since the check was started
+	Known
+	since  time.Time // when the probe began that has made State what it is; zero if none has
+	blind  string    // why the latest probe, and those before it back to the latest verdict, had none; "" if it had one
+	probed bool      // whether there has been a probe since the check was started
 }
 
 // newEntry returns an entry that is yet to be started.
@@ -36,12 +39,21 @@ func newEntry(checker Checker, report Report) *entry {
 	return e
 }
 
-// start begins to probe, with the state that an earlier check of the same
-// probe has reached.
-func (e *entry) start(spec Spec, known status) {
-	e.status.Store(&status{state: known.state, reason: known.reason})
-	runner := NewRunner(spec, e.checker, known.state, e.observe)
+// start begins to probe, with what an earlier check of the same probe has
+// found out; nil if there was none.
+func (e *entry) start(spec Spec, earlier *entry) {
+	state := Unknown
+	if earlier != nil {
+		last := earlier.status.Load()
+		state = last.State
+		e.status.Store(&status{Known: last.Known, since: last.since})
+		e.past.adopt(&earlier.past)
+	}
+	runner := NewRunner(spec, e.checker, state, e.observe)
 	runner.again = e.again
+	if state != Unknown {
+		runner.delay = 0 // it goes on, and what is known must not grow old
+	}
 	runner.repeat = func() { e.tell(spec) }
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
@@ -62,34 +74,25 @@ func (e *entry) repeat() {
 
 // observe takes one result into the status, and reports what is new.
 func (e *entry) observe(result Result) {
-	before := *e.status.Load()
-	after := status{
-		state:  result.State,
-		reason: reason(before.reason, result),
-		blind:  blindness(result.Err),
-		probed: true,
+	before := e.status.Load()
+	after := status{Known: before.after(result), since: before.since, blind: blindness(result.Err), probed: true}
+	if result.Changed {
+		after.since = result.Start
 	}
-	e.status.Store(&after)
-	if !e.reported || after.state != before.state || after.reason != before.reason {
+	e.past.add(result)
+	if after != *before {
+		e.status.Store(new(after))
+	}
+	if !e.reported || after.Known != before.Known {
 		e.tell(result.Spec)
 	}
 }
 
-// reason says why a target is not healthy: the latest error that speaks
-// against it. A target on its way back keeps that, and so does one of which
-// there is no news; "no verdict" is a reason only if nothing else is known.
-func reason(before string, result Result) string {
-	switch {
-	case result.State == Healthy:
-		return ""
-	case result.Err == nil, result.State == Unhealthy && blindness(result.Err) != "":
-		return before
-	}
-	return result.Err.Error()
-}
-
 // blindness is why a probe has no verdict; "" if it has one.
 func blindness(err error) string {
+	if err == nil { // as nearly always: what follows costs an allocation
+		return ""
+	}
 	var local *LocalError
 	if errors.As(err, &local) {
 		return local.Reason
@@ -99,10 +102,10 @@ func blindness(err error) string {
 
 // tell reports the status, unless nothing has been found out yet.
 func (e *entry) tell(spec Spec) {
-	known := e.status.Load()
-	if !known.probed {
+	present := e.status.Load()
+	if !present.probed {
 		return
 	}
 	e.reported = true
-	e.report(spec, known.state, known.reason)
+	e.report(spec, present.Known)
 }

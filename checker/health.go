@@ -42,6 +42,9 @@ func NewHealth(rise, fall int, state State) Health {
 // State returns the present state.
 func (h *Health) State() State { return h.state }
 
+// Settled says whether the state is known and the latest probe agrees with it.
+func (h *Health) Settled() bool { return h.state != Unknown && h.row == 0 }
+
 // Observe counts one probe and returns whether it changed the state.
 func (h *Health) Observe(ok bool) (changed bool) {
 	wanted, needed := Unhealthy, h.fall

@@ -35,6 +35,9 @@ func TestHealth(t *testing.T) {
 				if changed != (before != h.State()) {
 					t.Errorf("after %q: changed is %t, state %s before and %s after", got, changed, before, h.State())
 				}
+				if steady := before == h.State() && (probe == '+') == (before == Healthy); h.Settled() != (changed || steady && before != Unknown) {
+					t.Errorf("after %q%c: settled is %t, state %s before and %s after", got, probe, h.Settled(), before, h.State())
+				}
 				got += map[State]string{Unknown: "?", Healthy: "H", Unhealthy: "U"}[h.State()]
 			}
 			if got != test.want {

@@ -1,17 +1,15 @@
 package checker
 
 import (
-	"bufio"
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 )
 
 const (
@@ -20,45 +18,98 @@ const (
 	maxHeader = 64 << 10
 	// maxInterim is how many 1xx replies may precede the real one.
 	maxInterim = 8
-	// maxQuoted is how much of a foreign text goes into a reason.
-	maxQuoted = 80
 )
 
-// httpChecker succeeds when one request is answered with an accepted status.
-// It neither follows redirects nor uses a proxy nor reads the body: the status
-// line is the verdict.
-type httpChecker struct {
-	target  netip.AddrPort
-	timeout time.Duration // of a whole probe, for the words of the error
-	method  string
-	url     *url.URL
-	host    string
-	accepts func(code int) bool
-	status  string // what accepts was made from, for the words of the error
+// HTTP succeeds when one request is answered with an accepted status, and
+// with an accepted body if there are demands on it. It neither follows
+// redirects nor uses a proxy; a body that nothing is demanded of is not read.
+type HTTP struct {
+	Method   string // "GET", "HEAD", …
+	Path     string // with its query
+	Host     string // the Host header; empty: the target
+	Status   string // accepted status codes, "200-399" or "200,204,301-308"
+	Version  string // of HTTP: "1.1", which is also meant by "", or "2", in clear without an upgrade
+	Headers  Headers
+	User     string // for basic authentication; empty: none
+	Password Secret
+	Body     Body
+	Secure   bool       // HTTPS
+	TLS      TLSOptions // of HTTPS; it asks for the name in Host unless it has one
 }
 
-// newHTTPChecker checks the HTTP parameters of a Spec.
-func newHTTPChecker(target netip.AddrPort, spec Spec) (*httpChecker, error) {
-	if err := spec.HTTP.Validate(); err != nil {
-		return nil, err
+// Kind returns "http", or "https".
+func (h HTTP) Kind() string {
+	if h.Secure {
+		return "https"
 	}
-	path, err := url.ParseRequestURI(spec.HTTP.Path)
-	if err != nil {
-		return nil, fmt.Errorf("path %q: %w", spec.HTTP.Path, err)
-	}
-	accepts, err := ParseStatus(spec.HTTP.Status)
+	return "http"
+}
+
+// httpChecker is the probe of one target. What it sends is prepared once.
+type httpChecker struct {
+	target  endpoint
+	client  *tlsClient    // nil in clear
+	request *http.Request // never changed
+	wire    []byte        // the request in HTTP/1.1
+	version string
+	accepts func(code int) bool
+	status  string       // what accepts was made from, for the words of the error
+	body    *bodyMatcher // nil: any
+}
+
+// checker returns the probe of one target.
+func (h HTTP) checker(to endpoint) (Checker, error) { return h.newChecker(to) }
+
+// newChecker returns the probe of one target.
+func (h HTTP) newChecker(to endpoint) (*httpChecker, error) {
+	accepts, err := ParseStatus(h.Status)
 	if err != nil {
 		return nil, fmt.Errorf("status %w", err)
 	}
-	host := spec.HTTP.Host
-	if host == "" {
-		host = target.String()
+	body, err := h.Body.matcher()
+	if err != nil {
+		return nil, err
 	}
-	path.Scheme, path.Host = "http", host
+	request, err := h.request(to)
+	if err != nil {
+		return nil, err
+	}
+	wire, err := wireForm(request)
+	if err != nil {
+		return nil, err
+	}
+	var alpn []string
+	if h.Version == "2" {
+		alpn = []string{"h2"}
+	}
+	client, err := tlsForHost(h.Secure, h.TLS, h.Host, to, alpn...)
+	if err != nil {
+		return nil, err
+	}
 	return &httpChecker{
-		target: target, timeout: spec.Timeout, method: spec.HTTP.Method,
-		url: path, host: host, accepts: accepts, status: spec.HTTP.Status,
+		target: to, client: client, request: request, wire: wire, version: h.Version,
+		accepts: accepts, status: h.Status, body: body,
 	}, nil
+}
+
+// request returns the request to a target.
+func (h HTTP) request(to endpoint) (*http.Request, error) {
+	path, err := url.ParseRequestURI(h.Path)
+	if err != nil {
+		return nil, fmt.Errorf("path %q: %w", h.Path, err)
+	}
+	host := h.Host
+	if host == "" {
+		host = to.String()
+	}
+	path.Scheme, path.Host = h.Kind(), host
+	header := http.Header{"User-Agent": {"bascule"}, "Accept": {"*/*"}}
+	if h.User != "" {
+		pair := base64.StdEncoding.EncodeToString([]byte(h.User + ":" + h.Password.text()))
+		header["Authorization"] = []string{"Basic " + pair}
+	}
+	h.Headers.apply(header)
+	return &http.Request{Method: h.Method, URL: path, Host: host, Close: true, Header: header}, nil
 }
 
 // Validate says what is wrong with the parameters of an HTTP check, beginning
@@ -71,8 +122,8 @@ func (h HTTP) Validate() error {
 		return fmt.Errorf("method %q is for proxies: \"GET\" or \"HEAD\" is usual", h.Method)
 	case !strings.HasPrefix(h.Path, "/") || strings.ContainsFunc(h.Path, unprintable) || strings.Contains(h.Path, "#"):
 		return fmt.Errorf("path %q is no HTTP path: it begins with \"/\" and has no spaces and no \"#\"", h.Path)
-	case strings.ContainsFunc(h.Host, unprintable) || strings.ContainsAny(h.Host, `/\@?#"`):
-		return fmt.Errorf("host %q is no host name: such as \"www.example.org\" or \"www.example.org:8080\"", h.Host)
+	case h.Version != "" && h.Version != "1.1" && h.Version != "2":
+		return fmt.Errorf("version %q is neither \"1.1\" nor \"2\"", h.Version)
 	}
 	if _, err := url.ParseRequestURI(h.Path); err != nil {
 		return fmt.Errorf("path %q is no HTTP path: a \"%%\" is written \"%%25\"", h.Path)
@@ -80,87 +131,90 @@ func (h HTTP) Validate() error {
 	if _, err := ParseStatus(h.Status); err != nil {
 		return fmt.Errorf("status %w", err)
 	}
+	return cmp.Or(validateHost(h.Host), h.validateUser(), h.validateBody(), validateTLS(h.Secure, h.TLS))
+}
+
+// validateUser checks the basic authentication.
+func (h HTTP) validateUser() error {
+	const control = "\x00\r\n"
+	switch {
+	case h.User == "" && h.Password != Secret{}:
+		return errors.New("password is given without user")
+	case strings.ContainsAny(h.User, ":"+control):
+		return fmt.Errorf("user %q has a \":\" or a control character, which HTTP has no room for", h.User)
+	case strings.ContainsAny(h.Password.text(), control):
+		return errors.New("password has a control character")
+	case h.User != "" && h.Headers.has("Authorization"):
+		return errors.New("user is given, and so is the header \"Authorization\": one of them is enough")
+	}
 	return nil
+}
+
+// validateBody checks the demands on the body.
+func (h HTTP) validateBody() error {
+	if h.Body != (Body{}) && h.Method == http.MethodHead {
+		return errors.New("method \"HEAD\" brings no body, of which something is demanded: \"GET\" does")
+	}
+	return h.Body.Validate()
+}
+
+// validateHost checks the name of a host, with or without a port.
+func validateHost(host string) error {
+	if strings.ContainsFunc(host, unprintable) || strings.ContainsAny(host, `/\@?#"`) {
+		return fmt.Errorf("host %q is no host name: such as \"www.example.org\" or \"www.example.org:8080\"", host)
+	}
+	return nil
+}
+
+// tlsForHost returns the TLS of a check that may be in clear, nil if it is.
+// It asks for the name of the host, or else for the address of the target.
+func tlsForHost(secure bool, options TLSOptions, host string, to endpoint, alpn ...string) (*tlsClient, error) {
+	if !secure {
+		return nil, nil
+	}
+	name := (&url.URL{Host: host}).Hostname()
+	if name == "" {
+		name = to.Addr().String()
+	}
+	return options.client(name, alpn...)
+}
+
+// validateTLS checks the TLS of a check that may be in clear.
+func validateTLS(secure bool, options TLSOptions) error {
+	if !secure && options != (TLSOptions{}) {
+		return errors.New("tls has options, but the check is in clear")
+	}
+	return options.Validate()
 }
 
 // unprintable is true of what would break a request line.
 func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 // Check makes one request on a connection of its own.
-func (c *httpChecker) Check(ctx context.Context) error {
-	conn, err := dial(ctx, c.target)
+func (c *httpChecker) Check(ctx context.Context) (Advice, error) {
+	s, err := c.target.open(ctx, c.client)
 	if err != nil {
-		return describe(ctx, err, c.timeout)
+		return Advice{}, err
 	}
-	defer func() { _ = conn.Close() }()
-	// The deadline in the past makes the calls below return when ctx ends.
-	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	code, err := c.exchange(conn)
+	defer s.close()
+	if c.version == "2" {
+		err = c.exchange2(ctx, s)
+	} else {
+		err = c.exchange(s.Conn)
+	}
 	if err != nil {
-		return describe(ctx, err, c.timeout)
+		return Advice{}, s.explain(ctx, err)
 	}
+	return s.advice(), nil
+}
+
+// judge returns the verdict on a reply.
+func (c *httpChecker) judge(code int, body io.Reader) error {
 	if !c.accepts(code) {
 		return fmt.Errorf("HTTP %d, wanted %s", code, c.status)
 	}
-	return nil
-}
-
-// exchange sends the request and returns the status of the reply.
-func (c *httpChecker) exchange(conn net.Conn) (code int, err error) {
-	request := &http.Request{
-		Method: c.method, URL: c.url, Host: c.host, Close: true,
-		Header: http.Header{"User-Agent": {"bascule"}, "Accept": {"*/*"}},
+	if c.body == nil {
+		return nil
 	}
-	if err := request.Write(conn); err != nil {
-		return 0, err
-	}
-	limited := &io.LimitedReader{R: conn, N: maxHeader}
-	buffer := bufio.NewReader(limited)
-	if err := expectHTTP(buffer); err != nil {
-		return 0, replyError(err, false)
-	}
-	for range maxInterim {
-		reply, err := http.ReadResponse(buffer, request)
-		if err != nil {
-			return 0, replyError(err, limited.N == 0)
-		}
-		_ = reply.Body.Close() // of an interim reply it is empty, of the last one nobody needs it
-		final := reply.StatusCode >= 200 || reply.StatusCode == http.StatusSwitchingProtocols
-		if final {
-			return reply.StatusCode, nil
-		}
-	}
-	return 0, fmt.Errorf("more than %d interim HTTP replies", maxInterim)
-}
-
-// expectHTTP says what came instead of HTTP, such as the greeting of another
-// protocol.
-func expectHTTP(reply *bufio.Reader) error {
-	const version = "HTTP/"
-	start, err := reply.Peek(len(version))
-	if err != nil || string(start) == version {
-		return err
-	}
-	start, _ = reply.Peek(min(reply.Buffered(), maxQuoted))
-	line, _, _ := strings.Cut(string(start), "\n")
-	return errors.New(strings.TrimRight(line, "\r"))
-}
-
-// replyError puts the reason why a reply could not be read into words.
-func replyError(err error, overlong bool) error {
-	var network net.Error
-	switch {
-	case overlong:
-		return fmt.Errorf("HTTP header over %d KiB", maxHeader>>10)
-	case errors.As(err, &network):
-		return err
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return errors.New("connection closed before a whole HTTP header")
-	}
-	text := fmt.Sprintf("%q", err.Error())
-	if len(text) > maxQuoted {
-		text = text[:maxQuoted] + `…"`
-	}
-	return fmt.Errorf("not an HTTP reply: %s", text)
+	return c.body.judge(body)
 }

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -104,12 +105,13 @@ func check(t *testing.T, spec Spec) error {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), spec.Timeout)
 	defer cancel()
-	return c.Check(ctx)
+	_, err = c.Check(ctx)
+	return err
 }
 
 // tcpSpec is a TCP check of a target.
 func tcpSpec(target netip.AddrPort, timeout time.Duration) Spec {
-	return Spec{Type: TypeTCP, Target: target, Interval: time.Minute, Timeout: timeout, Rise: 1, Fall: 1}
+	return Spec{Probe: TCP{}, Target: target, Interval: time.Minute, Timeout: timeout, Rise: 1, Fall: 1}
 }
 
 // wantError compares the words of an error; "" stands for none.
@@ -206,7 +208,7 @@ func TestTCPCalledOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	begin := time.Now()
 	time.AfterFunc(100*time.Millisecond, cancel)
-	if err := c.Check(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := c.Check(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want %v", err, context.Canceled)
 	}
 	if took := time.Since(begin); took > patience/2 {
@@ -292,7 +294,7 @@ func timeWait(t *testing.T, target netip.AddrPort) int {
 	}
 	defer func() { _ = file.Close() }()
 	const stateTimeWait = "06"
-	port := strings.ToUpper(string([]byte{hex(target.Port() >> 12), hex(target.Port() >> 8), hex(target.Port() >> 4), hex(target.Port())}))
+	port := fmt.Sprintf("%04X", target.Port())
 	count := 0
 	for lines := bufio.NewScanner(file); lines.Scan(); {
 		fields := strings.Fields(lines.Text())
@@ -303,9 +305,6 @@ func timeWait(t *testing.T, target netip.AddrPort) int {
 	}
 	return count
 }
-
-// hex is the digit of the lowest four bits.
-func hex(n uint16) byte { return "0123456789abcdef"[n&15] }
 
 // Without file descriptors nothing is learnt about the target.
 func TestTCPWithoutDescriptors(t *testing.T) {
@@ -327,4 +326,19 @@ func TestTCPWithoutDescriptors(t *testing.T) {
 		t.Errorf("error is a %T, want a *LocalError", err)
 	}
 	wantError(t, err, "no verdict: too many open files on this director")
+}
+
+// eventually waits until nothing is wrong.
+func eventually(t *testing.T, wrong func() error) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		err := wrong()
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Error(err)
+			return
+		}
+	}
 }

@@ -5,21 +5,21 @@ import (
 	"fmt"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // Report is told what is known of a target: after the first probe of a check,
-// whenever the state or the reason changes, and once more after each Pool.Set
-// (a real server that came with it may share a check that went on). The
-// reason is why the target is not healthy, "" if it is. Unknown is no verdict,
-// only a reason to show.
+// whenever that changes, and once more after each Pool.Set (a real server that
+// came with it may share a check that went on). Unknown is no verdict, only a
+// reason to show.
 //
 // It is called by the goroutine of the check, one call at a time for one Spec,
 // and must not wait for whoever calls Set or Close.
-type Report func(spec Spec, state State, reason string)
+type Report func(spec Spec, known Known)
 
 // Pool runs one Runner for each distinct Spec.
 //
-// Set and Close are for one goroutine at a time; Problems is for any.
+// Set and Close are for one goroutine at a time; what only reads is for any.
 type Pool struct {
 	report  Report
 	create  func(Spec) (Checker, error)
@@ -39,8 +39,8 @@ func newPool(report Report, create func(Spec) (Checker, error)) *Pool {
 // Set makes the running checks equal to specs, in which one may occur many
 // times. What is in both goes on undisturbed; what is gone has ended, and will
 // not be reported again, when Set returns. A new check of the same probe as
-// one that ends, at another pace, begins with its state; if several end that
-// disagree, with none.
+// one that ends, at another pace, begins with its state and its history, and
+// without Delay; if several end that disagree, with none.
 //
 // If a Spec is invalid, Set changes nothing and returns an error for each
 // invalid one.
@@ -50,15 +50,15 @@ func (p *Pool) Set(specs []Spec) error {
 	if err != nil {
 		return err
 	}
-	known := stopGone(old, wanted)
+	earlier := stopGone(old, wanted)
+	p.entries.Store(&wanted) // before any of them reports
 	for spec, e := range wanted {
 		if old[spec] != nil {
 			e.repeat()
 			continue
 		}
-		e.start(spec, known[spec.probe()])
+		e.start(spec, earlier[spec.probe()])
 	}
-	p.entries.Store(&wanted)
 	return nil
 }
 
@@ -85,28 +85,29 @@ func (p *Pool) plan(old map[Spec]*entry, specs []Spec) (map[Spec]*entry, error) 
 }
 
 // stopGone ends what is not wanted, all at once, waits for it, and returns
-// what was known of each probe that ended. Two checks of one probe may
-// disagree, because they count differently: then nothing is known.
-func stopGone(old, wanted map[Spec]*entry) map[Spec]status {
+// the check of each probe that ended and of which something was known. Two
+// checks of one probe may disagree, because they count differently: then
+// nothing is known.
+func stopGone(old, wanted map[Spec]*entry) map[Spec]*entry {
 	for spec, e := range old {
 		if wanted[spec] == nil {
 			e.cancel()
 		}
 	}
-	known, disputed := map[Spec]status{}, map[Spec]bool{}
+	known, disputed := map[Spec]*entry{}, map[Spec]bool{}
 	for spec, e := range old {
 		if wanted[spec] != nil {
 			continue
 		}
 		<-e.done
-		last, probe := *e.status.Load(), spec.probe()
-		if last.state == Unknown {
+		state, probe := e.status.Load().State, spec.probe()
+		if state == Unknown {
 			continue
 		}
-		if other, found := known[probe]; found && other.state != last.state {
+		if other := known[probe]; other != nil && other.status.Load().State != state {
 			disputed[probe] = true
 		}
-		known[probe] = last
+		known[probe] = e
 	}
 	for probe := range disputed {
 		delete(known, probe)
@@ -118,6 +119,33 @@ func stopGone(old, wanted map[Spec]*entry) map[Spec]status {
 func (p *Pool) Close() {
 	stopGone(*p.entries.Load(), nil)
 	p.entries.Store(&map[Spec]*entry{})
+}
+
+// Known returns what is known of the target of a check; nothing if there is no
+// such check.
+func (p *Pool) Known(spec Spec) Known {
+	if e := (*p.entries.Load())[spec]; e != nil {
+		return e.status.Load().Known
+	}
+	return Known{}
+}
+
+// Since returns when the probe began that has made the state of a check what it
+// is; zero if nothing is known yet, or there is no such check.
+func (p *Pool) Since(spec Spec) time.Time {
+	if e := (*p.entries.Load())[spec]; e != nil {
+		return e.status.Load().since
+	}
+	return time.Time{}
+}
+
+// History returns the latest 20 results of a check, the latest last; nil if
+// there is no such check.
+func (p *Pool) History(spec Spec) []Past {
+	if e := (*p.entries.Load())[spec]; e != nil {
+		return e.past.list()
+	}
+	return nil
 }
 
 // Problems says which checks learn nothing of their targets, for reasons of
@@ -143,5 +171,5 @@ func (p *Pool) Problems() []string {
 
 // probe is the part of a Spec that says what a good probe is.
 func (s Spec) probe() Spec {
-	return Spec{Type: s.Type, Target: s.Target, HTTP: s.HTTP}
+	return Spec{Probe: s.Probe, Target: s.Target, Via: s.Via}
 }

@@ -18,6 +18,7 @@ import (
 type farm struct {
 	mu     sync.Mutex
 	broken map[netip.AddrPort]error
+	advice Advice // of all that work
 	took   time.Duration
 	probes map[Spec]int
 	news   []string
@@ -34,16 +35,22 @@ func (f *farm) checker(spec Spec) (Checker, error) {
 	if err := spec.validate(); err != nil {
 		return nil, err
 	}
-	return CheckFunc(func(ctx context.Context) error {
+	return advisor(func(ctx context.Context) (Advice, error) {
 		if err := slow(f.took, nil)(ctx); err != nil {
-			return err
+			return Advice{}, err
 		}
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.probes[spec]++
-		return f.broken[spec.Target]
+		return f.advice, f.broken[spec.Target]
 	}), nil
 }
+
+// advisor is a function as a Checker.
+type advisor func(context.Context) (Advice, error)
+
+// Check calls the function.
+func (f advisor) Check(ctx context.Context) (Advice, error) { return f(ctx) }
 
 // set breaks a target, or mends it if err is nil.
 func (f *farm) set(spec Spec, err error) {
@@ -53,10 +60,14 @@ func (f *farm) set(spec Spec, err error) {
 }
 
 // report notes what the pool reports.
-func (f *farm) report(spec Spec, state State, reason string) {
+func (f *farm) report(spec Spec, known Known) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.news = append(f.news, fmt.Sprintf("%s %s %s", spec.Target, state, reason))
+	news := fmt.Sprintf("%s %s %s", spec.Target, known.State, known.Reason)
+	if known.Advice != (Advice{}) {
+		news += fmt.Sprintf("(weight %+v, drain %t)", known.Advice.Weight, known.Advice.Drain)
+	}
+	f.news = append(f.news, news)
 }
 
 // take returns what has been reported since the last call, sorted.
@@ -235,11 +246,71 @@ func TestPoolSetInheritsHealth(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		expect(t, f, "192.0.2.1:80 healthy ")
 		otherwise := faster
-		otherwise.Type, otherwise.HTTP = TypeHTTP, HTTP{Method: "GET", Path: "/", Status: "200"}
+		otherwise.Probe = HTTP{Method: "GET", Path: "/", Status: "200"}
 		set(t, p, otherwise)
 		f.set(spec, errors.New("connection refused"))
 		time.Sleep(50 * time.Millisecond)
 		expect(t, f, "192.0.2.1:80 unknown connection refused")
+	})
+}
+
+// What is known has been so since the probe that changed it began, whatever
+// came after it and whatever the pace is.
+func TestPoolSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		spec, start := target(1), time.Now()
+		since := func(spec Spec, want time.Time) {
+			t.Helper()
+			if got := p.Since(spec); !got.Equal(want) {
+				t.Errorf("after %v: since %v, want %v", time.Since(start), got.Sub(start), want.Sub(start))
+			}
+		}
+		since(spec, time.Time{})
+		f.set(spec, errors.New("connection refused"))
+		set(t, p, spec)
+		time.Sleep(500 * time.Millisecond)
+		since(spec, time.Time{}) // unknown yet
+		time.Sleep(time.Second)
+		since(spec, start.Add(time.Second))
+		f.set(spec, errors.New("timed out"))
+		time.Sleep(time.Hour)
+		since(spec, start.Add(time.Second))
+		faster := spec
+		faster.Interval = 500 * time.Millisecond
+		set(t, p, faster)
+		since(spec, time.Time{})
+		since(faster, start.Add(time.Second))
+		f.set(spec, nil)
+		back := time.Now().Add(500 * time.Millisecond)
+		time.Sleep(time.Hour)
+		since(faster, back)
+	})
+}
+
+// The delay is for a check that begins, and not for one at another pace: a real
+// server that has died meanwhile would stay a member for as long.
+func TestPoolSetDelays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, p := newFarm()
+		defer p.Close()
+		spec := target(1)
+		spec.Delay = time.Minute
+		f.set(spec, nil)
+		set(t, p, spec)
+		time.Sleep(59 * time.Second)
+		expect(t, f)
+		time.Sleep(2 * time.Second)
+		expect(t, f, "192.0.2.1:80 healthy ")
+		faster := spec
+		faster.Interval /= 2
+		f.set(spec, errors.New("connection refused"))
+		set(t, p, faster)
+		time.Sleep(time.Duration(spec.Fall) * spec.Interval)
+		if known := p.Known(faster); known.State != Unhealthy {
+			t.Errorf("%+v, want it unhealthy", known)
+		}
 	})
 }
 
@@ -252,9 +323,9 @@ func TestPoolSetInvalid(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		f.take()
 		bad, worse := target(2), target(3)
-		bad.Type, worse.Interval = "ftp", 0
+		bad.Probe, worse.Interval = nil, 0
 		err := p.Set([]Spec{target(4), bad, worse})
-		want := "type \"ftp\" is unknown: \"tcp\" or \"http\"\ninterval 0s is not positive"
+		want := "the kind of check is missing\ninterval 0s is not positive"
 		if err == nil || err.Error() != want {
 			t.Errorf("error %v, want %s", err, want)
 		}
@@ -331,7 +402,7 @@ func TestPoolSetInheritsNoDispute(t *testing.T) {
 	strict, lenient := target(1), target(1)
 	strict.Fall, lenient.Fall = 1, 100
 	later := target(1)
-	later.Fall, later.Jitter = 1, time.Hour
+	later.Fall, later.Jitter = 1, 100*365*24*time.Hour // chance hardly makes that short
 	merged := target(1)
 	merged.Interval, merged.Fall = 2*time.Second, 3
 	for _, test := range []struct {
@@ -373,6 +444,8 @@ func TestPoolConcurrency(t *testing.T) {
 			defer close(done)
 			for range 1000 {
 				p.Problems()
+				p.History(target(15))
+				p.Known(target(15))
 				time.Sleep(3 * time.Millisecond)
 			}
 		}()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"syscall"
@@ -49,26 +50,49 @@ const maxLate = 5
 var errLate = &LocalError{Reason: "this director is overloaded or was paused, and noticed too late how probes ended"}
 
 // localErrnos are the errors of connect and socket that blame this director:
-// descriptors, memory, local ports (EADDRNOTAVAIL), its interfaces and routes
-// (EACCES is a prohibited one, EINVAL a black hole), and its packet filter
-// (EPERM). EHOSTUNREACH is not among them: a real server that is switched off
+// descriptors, memory, local ports (EADDRNOTAVAIL, with a source EADDRINUSE, of
+// UDP EAGAIN), a family of addresses that is switched off (EAFNOSUPPORT), its
+// interfaces and routes (EACCES is a prohibited one, EINVAL a black hole), and
+// its packet filter (EPERM). EHOSTUNREACH is not among them: a real server that is switched off
 // and does not answer ARP ends in it.
 var localErrnos = []syscall.Errno{
-	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS, syscall.EADDRNOTAVAIL,
+	syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM, syscall.ENOBUFS,
+	syscall.EADDRNOTAVAIL, syscall.EADDRINUSE, syscall.EAGAIN, syscall.EAFNOSUPPORT,
 	syscall.ENETUNREACH, syscall.ENETDOWN, syscall.ENODEV, syscall.EPERM, syscall.EACCES, syscall.EINVAL,
+}
+
+// rejection is the error of a probe if it may be what a router or a packet
+// filter on the way has said in ICMP; nil if it is something else. That it has
+// no route, a router says with the number of a director that has none (RFC
+// 792, code 0; RFC 4443, code 0), and that it must not, with that of a
+// prohibited route (RFC 4443, code 1).
+func rejection(err error) error {
+	switch {
+	case errors.Is(err, syscall.ENETUNREACH):
+		return errors.New(syscall.ENETUNREACH.Error())
+	case errors.Is(err, syscall.EACCES):
+		return errors.New("administratively prohibited")
+	}
+	return nil
 }
 
 // describe turns an error of the network into a few words. A probe that was
 // called off keeps context.Canceled, because that is no verdict.
 func describe(ctx context.Context, err error, timeout time.Duration) error {
 	var errno syscall.Errno
+	var local *LocalError
+	var op *net.OpError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
+	case errors.As(err, &local):
+		return local
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
 		return timeoutError{timeout}
 	case !errors.As(err, &errno):
 		return err
+	case errors.As(err, &op) && op.Op == "read" && rejection(err) != nil: // to read takes no route
+		return rejection(err)
 	case slices.Contains(localErrnos, errno):
 		return &LocalError{Reason: errno.Error() + " on this director"}
 	}

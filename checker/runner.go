@@ -11,6 +11,7 @@ type Result struct {
 	Spec     Spec
 	Start    time.Time
 	Duration time.Duration
+	Advice   Advice
 	Err      error // nil if the probe was good; a *LocalError if it has no verdict
 	State    State
 	Changed  bool // this probe changed State
@@ -21,7 +22,9 @@ type Runner struct {
 	spec    Spec
 	checker Checker
 	health  Health
-	late    int // failures noticed too late since the latest verdict that was in time
+	delay   time.Duration
+	blind   bool // the latest probe had no verdict
+	late    int  // failures noticed too late since the latest verdict that was in time
 	report  func(Result)
 	again   <-chan struct{} // nil, or asks for a call of repeat
 	repeat  func()
@@ -31,16 +34,18 @@ type Runner struct {
 // after each probe from the goroutine of Run, which waits for it to return.
 func NewRunner(spec Spec, checker Checker, state State, report func(Result)) *Runner {
 	return &Runner{
-		spec: spec, checker: checker, report: report,
+		spec: spec, checker: checker, report: report, delay: spec.Delay,
 		health: NewHealth(spec.Rise, spec.Fall, state),
 	}
 }
 
-// Run probes until the context ends: first at a random time within Jitter,
-// then every Interval, counted from start to start. A start that falls into a
-// probe still running is left out.
+// Run probes until the context ends: first at a random time within Jitter
+// after Delay, then every Interval, or every Quick while that applies, counted
+// from start to start, and each up to a hundredth of that later.
+// A start that falls into a probe still running is left
+// out.
 func (r *Runner) Run(ctx context.Context) {
-	next := time.Now().Add(rand.N(max(r.spec.Jitter, 0) + 1))
+	next := time.Now().Add(r.delay + rand.N(max(r.spec.Jitter, 0)+1))
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	for {
@@ -51,10 +56,36 @@ func (r *Runner) Run(ctx context.Context) {
 			r.repeat()
 		case <-timer.C:
 			r.probe(ctx)
-			next = following(next, time.Now(), r.spec.Interval)
-			timer.Reset(time.Until(next))
+			next = following(next, time.Now(), r.interval())
+			timer.Reset(r.wait(next))
 		}
 	}
+}
+
+// wait is the time from now until a probe that is due starts: a little later
+// than that, at a moment at which others start too. To wake the processor for
+// each of many probes costs more than the probes do. Pauses add up to nothing,
+// because the next probe is due as if this one had started in time.
+func (r *Runner) wait(due time.Time) time.Duration {
+	slack := min(r.interval()/100, maxSlack)
+	if slack <= 0 {
+		return time.Until(due)
+	}
+	past := time.Duration(due.UnixNano()) % slack // of a moment that all have in common
+	return time.Until(due) + (slack-past)%slack
+}
+
+// maxSlack bounds how late a probe starts, and so how many start at once.
+const maxSlack = 10 * time.Millisecond
+
+// interval is the time from the start of the latest probe to the next. After
+// one without a verdict it is the long one: a director that cannot cope with
+// its probes must not make more of them.
+func (r *Runner) interval() time.Duration {
+	if r.spec.Quick == 0 || r.blind || r.health.Settled() {
+		return r.spec.Interval
+	}
+	return r.spec.Quick
 }
 
 // following is the first time after now in steps of an interval from the
@@ -67,22 +98,36 @@ func following(due, now time.Time, interval time.Duration) time.Time {
 // probe makes one probe and reports it, unless it was called off.
 func (r *Runner) probe(ctx context.Context) {
 	start := time.Now()
-	limited, cancel := context.WithTimeout(ctx, r.spec.Timeout)
-	err := r.checker.Check(limited)
-	cancel()
+	advice, err := r.check(ctx, start.Add(r.spec.Timeout))
 	if ctx.Err() != nil {
 		return
 	}
 	took := time.Since(start)
 	err = r.judge(err, took)
 	changed := false
-	if blindness(err) == "" {
+	if r.blind = blindness(err) != ""; !r.blind {
 		changed = r.health.Observe(err == nil)
 	}
 	r.report(Result{
-		Spec: r.spec, Start: start, Duration: took,
+		Spec: r.spec, Start: start, Duration: took, Advice: advice,
 		Err: err, State: r.health.State(), Changed: changed,
 	})
+}
+
+// timely is a Checker without advice that keeps a deadline by itself. It is
+// spared a context for each probe, which would be half of what it allocates.
+type timely interface {
+	checkBy(ctx context.Context, deadline time.Time) error
+}
+
+// check makes one probe, which ends at the deadline.
+func (r *Runner) check(ctx context.Context, deadline time.Time) (Advice, error) {
+	if c, ok := r.checker.(timely); ok {
+		return Advice{}, c.checkBy(ctx, deadline)
+	}
+	limited, cancel := context.WithDeadline(ctx, deadline)
+	defer cancel()
+	return r.checker.Check(limited)
 }
 
 // judge returns what to make of the end of a probe: nothing if it failed and

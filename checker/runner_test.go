@@ -14,7 +14,7 @@ import (
 // testSpec is a valid check without jitter.
 func testSpec() Spec {
 	return Spec{
-		Type: TypeTCP, Target: netip.MustParseAddrPort("192.0.2.1:80"),
+		Probe: TCP{}, Target: netip.MustParseAddrPort("192.0.2.1:80"),
 		Interval: time.Second, Timeout: 500 * time.Millisecond, Rise: 2, Fall: 2,
 	}
 }
@@ -275,7 +275,7 @@ func TestRunnerResults(t *testing.T) {
 			{Spec: spec, State: Healthy, Changed: true},
 		}
 		same := func(a, b error) bool { return errors.Is(a, b) }
-		if diff := cmp.Diff(want, got, cmp.Comparer(same), cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.Comparer(same), cmp.Comparer(func(a, b Spec) bool { return a == b })); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})

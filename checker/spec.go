@@ -7,29 +7,38 @@ import (
 	"time"
 )
 
-// The kinds of check, as the configuration names them.
-const (
-	TypeTCP  = "tcp"
-	TypeHTTP = "http"
-)
-
 // Spec is everything that determines a check. It is comparable: two real
 // servers with equal Specs share one probe.
 type Spec struct {
-	Type     string         // TypeTCP or TypeHTTP
-	Target   netip.AddrPort // where to connect
+	Target   netip.AddrPort // where to connect; port 0 for kinds that need none
+	Via      Via            // the way to the target
+	Probe    Probe          // the kind of check, with its parameters
 	Interval time.Duration  // from the start of one probe to the start of the next
+	Quick    time.Duration  // the same while the state is unknown or results speak against it; 0: Interval
 	Timeout  time.Duration  // a probe that takes longer has failed
-	Jitter   time.Duration  // the first probe starts this much later at most, at random
+	Delay    time.Duration  // no probe before this time after the start of the check
+	Jitter   time.Duration  // the first probe starts this much later still at most, at random
 	Rise     int            // good probes in a row that bring a failed server back
 	Fall     int            // failed probes in a row that take a good server out
-	HTTP     HTTP           // zero unless Type is TypeHTTP
 }
 
-// HTTP are the parameters of an HTTP check.
-type HTTP struct {
-	Method string // "GET", "HEAD", …
-	Path   string // with its query
-	Host   string // the Host header; empty: the target
-	Status string // accepted status codes, "200-399" or "200,204,301-308"
+// Probe is a kind of check with its parameters. Its implementations are
+// comparable values: those that are equal, with the same target and way, are
+// the same probe.
+type Probe interface {
+	// Kind is the name of the kind, as the configuration writes it.
+	Kind() string
+	// Validate says what is wrong with the parameters, beginning with the
+	// name of the parameter, and what is allowed.
+	Validate() error
+	// checker returns the probe of one target. It is called on valid
+	// parameters only.
+	checker(to endpoint) (Checker, error)
+}
+
+// endpoint is where a probe goes, which way, and how long it may take.
+type endpoint struct {
+	netip.AddrPort // unmapped
+	via            Via
+	timeout        time.Duration // of a whole probe, for the words of the error
 }

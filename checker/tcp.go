@@ -2,39 +2,36 @@ package checker
 
 import (
 	"context"
-	"net"
-	"net/netip"
 	"time"
 )
 
-// tcpChecker succeeds when a TCP connection can be made.
-type tcpChecker struct {
-	target  netip.AddrPort
-	timeout time.Duration // of a whole probe, for the words of the error
+// TCP succeeds when a TCP connection can be made.
+type TCP struct{}
+
+// Kind returns "tcp".
+func (TCP) Kind() string { return "tcp" }
+
+// Validate returns nil: there are no parameters.
+func (TCP) Validate() error { return nil }
+
+// checker returns the probe of one target.
+func (TCP) checker(to endpoint) (Checker, error) { return tcpChecker{to}, nil }
+
+// tcpChecker is the probe of one target.
+type tcpChecker struct{ target endpoint }
+
+// Check connects.
+func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
+	deadline, _ := ctx.Deadline()
+	return Advice{}, c.checkBy(ctx, deadline)
 }
 
-// Check connects and closes at once.
-func (c *tcpChecker) Check(ctx context.Context) error {
-	conn, err := dial(ctx, c.target)
+// checkBy implements timely.
+func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) error {
+	conn, err := c.target.connect(ctx, deadline)
 	if err != nil {
-		return describe(ctx, err, c.timeout)
+		return describe(ctx, err, c.target.timeout)
 	}
 	_ = conn.Close() // nothing was written that could be lost
 	return nil
-}
-
-// dial connects to a target. Close resets the connection instead of leaving
-// it in TIME_WAIT, where thousands of probes a second would use up the local
-// ports.
-func dial(ctx context.Context, target netip.AddrPort) (net.Conn, error) {
-	dialer := net.Dialer{KeepAlive: -1} // a probe is too short for keep-alives
-	conn, err := dialer.DialTCP(ctx, "tcp", netip.AddrPort{}, target)
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SetLinger(0); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return conn, nil
 }

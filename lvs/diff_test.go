@@ -8,6 +8,15 @@ import (
 	"bascule/lvs"
 )
 
+// owner says which services are ours; all sync daemons are.
+type owner func(lvs.ServiceKey) bool
+
+// Ours says whether a service is ours.
+func (o owner) Ours(key lvs.ServiceKey) bool { return o(key) }
+
+// OursRole says whether a sync daemon is ours.
+func (o owner) OursRole(lvs.SyncRole) bool { return true }
+
 // all takes every service for ours.
 func all(lvs.ServiceKey) bool { return true }
 
@@ -118,7 +127,7 @@ func diffTests() []diffTest {
 func TestDiff(t *testing.T) {
 	for _, test := range diffTests() {
 		t.Run(test.name, func(t *testing.T) {
-			ops := lvs.Diff(test.have, test.want, test.ours)
+			ops := lvs.Diff(tables(test.have), tables(test.want), owner(test.ours))
 			if diff := cmp.Diff(test.ops, lines(ops)); diff != "" {
 				t.Errorf("operations (-want +got):\n%s", diff)
 			}
@@ -128,7 +137,7 @@ func TestDiff(t *testing.T) {
 			for _, op := range ops {
 				test.have.Apply(op)
 			}
-			if rest := lvs.Diff(test.have, test.want, test.ours); len(rest) > 0 {
+			if rest := lvs.Diff(tables(test.have), tables(test.want), owner(test.ours)); len(rest) > 0 {
 				t.Errorf("not done after all operations: %v", lines(rest))
 			}
 		})
@@ -158,5 +167,35 @@ func TestApplyLevel(t *testing.T) {
 				t.Errorf("table (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// TestDiffAmong checks that of services that are not suspected the destinations
+// are not compared, and all else is.
+func TestDiffAmong(t *testing.T) {
+	have := tables(table(
+		entry("10.0.0.1:80", "rr", destination("10.1.0.1:80", 1)),
+		entry("10.0.0.2:80", "rr", destination("10.1.0.1:80", 1)),
+		entry("10.0.0.3:80", "rr", destination("10.1.0.1:80", 1)),
+		entry("10.0.0.4:80", "rr"),
+	))
+	want := tables(table(
+		entry("10.0.0.1:80", "rr", destination("10.1.0.1:80", 2)),
+		entry("10.0.0.2:80", "rr", destination("10.1.0.1:80", 2)),
+		entry("10.0.0.3:80", "wrr", destination("10.1.0.1:80", 2)),
+		entry("10.0.0.5:80", "rr", destination("10.1.0.1:80", 2)),
+	))
+	suspect := entry("10.0.0.2:80", "").Service.ServiceKey
+	got := lvs.DiffAmong(have, want, owner(all), func(key lvs.ServiceKey) bool { return key == suspect })
+	expected := []string{
+		"update destination 10.1.0.1:80 of tcp 10.0.0.2:80 weight 2",
+		"update service tcp 10.0.0.3:80 scheduler wrr",
+		"update destination 10.1.0.1:80 of tcp 10.0.0.3:80 weight 2",
+		"add service tcp 10.0.0.5:80 scheduler rr",
+		"add destination 10.1.0.1:80 of tcp 10.0.0.5:80 weight 2",
+		"delete service tcp 10.0.0.4:80",
+	}
+	if diff := cmp.Diff(expected, lines(got)); diff != "" {
+		t.Errorf("operations (-want +got):\n%s", diff)
 	}
 }

@@ -9,13 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"bascule/lvs"
 )
 
 // allowedImports are what the package may import: values and their handling,
 // nothing that reaches the machine, and no clock.
-var allowedImports = []string{"cmp", "errors", "fmt", "maps", "net/netip", "slices"}
+var allowedImports = []string{"cmp", "errors", "fmt", "maps", "net/netip", "slices", "strings", "time"}
 
 // TestImports checks that the package stays pure.
 func TestImports(t *testing.T) {
@@ -71,8 +72,12 @@ func TestStrings(t *testing.T) {
 		{lvs.Op{Kind: lvs.AddDestination, Service: www, Destination: web1}.String(), "add destination 192.168.200.11:80 of tcp 192.168.56.10:80 weight 3"},
 		{lvs.Op{Kind: lvs.UpdateDestination, Service: www, Destination: web1}.String(), "update destination 192.168.200.11:80 of tcp 192.168.56.10:80 weight 3"},
 		{lvs.Op{Kind: lvs.DeleteDestination, Service: www, Destination: web1}.String(), "delete destination 192.168.200.11:80 of tcp 192.168.56.10:80"},
+		{lvs.Op{Kind: lvs.SetTimeouts, Timeouts: lvs.Timeouts{TCP: time.Hour}}.String(), "set timeouts tcp 1h0m0s tcpfin 0s udp 0s"},
+		{lvs.Op{Kind: lvs.StartDaemon, Role: lvs.SyncSender, Daemon: lvs.SyncDaemon{Interface: "eth0", ID: 7}}.String(), "start sync daemon sender interface eth0 id 7"},
+		{lvs.Op{Kind: lvs.StopDaemon, Role: lvs.SyncReceiver}.String(), "stop sync daemon receiver"},
 		{lvs.OpKind(77).String(), "invalid operation"},
-		{lvs.Protocol(132).String(), "invalid protocol"},
+		{lvs.SCTP.String(), "sctp"},
+		{lvs.Protocol(99).String(), "invalid protocol"},
 		{lvs.Masquerade.String(), "masquerade"},
 		{lvs.Forwarding(9).String(), "invalid forwarding method"},
 		{lvs.Unknown.String() + lvs.Healthy.String() + lvs.Unhealthy.String() + lvs.Unchecked.String(), "unknownhealthyunhealthyunchecked"},

@@ -3,143 +3,241 @@ package lvs
 import (
 	"maps"
 	"slices"
+	"time"
 )
 
 // Model holds the configured virtual servers, the latest fact about each real
-// server, and which services of the kernel are ours. What it wants the kernel
-// to hold depends on these alone, not on the order in which they came.
+// server, what the administrator has decided, and which parts of the kernel's
+// state are ours. What it wants the kernel to hold depends on these and their
+// times, not on the order of what came at one time.
+//
+// It is told what happens at a time, derives what follows from it in Advance,
+// and by itself changes at Deadline at the earliest. Times never go back.
 //
 // Its zero value has no virtual servers. It belongs to one goroutine.
 type Model struct {
-	servers   []*virtualServer
-	index     map[RealServerKey]*realServer // the real servers of servers
-	wanted    map[ServiceKey]struct{}       // the services of servers
-	owned     map[ServiceKey]struct{}       // the kernel may hold these because of us; includes wanted
-	adopted   bool                          // whether Adopt has been called
+	servers  []*virtualServer
+	services map[ServiceKey]*virtualServer // servers by what they serve
+	owned    map[ServiceKey]struct{}       // the kernel may hold these because of us; includes the keys of services
+	listed   []ServiceKey                  // owned in its order; nil if out of date
+	missed   map[ServiceKey]int            // of owned, those that the latest readings of the kernel did not have, and how many
+	settings Settings
+	follow   map[SyncRole]SyncDaemon // the sync daemons that are wanted; nil if synchronization is not ours
+	roles    map[SyncRole]struct{}   // roles that the kernel may have because of us
+	left     []SyncDaemon            // those that a predecessor may have left; nil once the kernel's state has been learnt
+
+	table    Table
+	relisted map[ServiceKey]struct{} // entries of table that have been made since Relisted was called
+	statuses []VirtualServerStatus   // nil if out of date
+	gone     []Change                // about what is no longer among servers
+	lost     []LostOverride          // decisions about what is no longer configured
+
+	adopted   bool // whether the kernel's state has been learnt
 	withdrawn bool
 }
 
-// Configure replaces the configured virtual servers; their keys must be
-// distinct. Facts are kept by identity. Services that a predecessor has
-// programmed are owned: those that are not configured are to be deleted, like
-// those that were configured until now.
-func (m *Model) Configure(servers []VirtualServerConfig, owned []ServiceKey) {
-	known := m.index
-	m.servers = make([]*virtualServer, 0, len(servers))
-	m.index = make(map[RealServerKey]*realServer)
-	m.wanted = make(map[ServiceKey]struct{}, len(servers))
-	if m.owned == nil {
-		m.owned = make(map[ServiceKey]struct{})
+// Settings are about the kernel's IPVS as a whole.
+type Settings struct {
+	Timeouts  Timeouts
+	Exclusive bool // everything in the table is ours
+}
+
+// Configure replaces the configured virtual servers; no two may have a service
+// in common. What is known is kept by what the kernel identifies: a real
+// server is the same if one of its services and its address there are. What
+// the administrator has decided follows the names, too.
+// Services that a predecessor has programmed are owned: those that are not
+// configured are to be deleted, like those that were configured until now.
+func (m *Model) Configure(now time.Time, servers []VirtualServerConfig, owned []ServiceKey) {
+	before := m.services
+	if m.table == nil {
+		m.table = make(Table)
 	}
 	for _, key := range owned {
-		m.owned[key] = struct{}{}
+		m.own(key)
 	}
+	old, namesakes := m.servers, byName(m.servers)
+	m.servers = make([]*virtualServer, 0, len(servers))
+	m.services = make(map[ServiceKey]*virtualServer, len(servers))
 	for _, config := range servers {
-		vs := newVirtualServer(config, known)
-		m.servers = append(m.servers, vs)
-		m.wanted[config.ServiceKey] = struct{}{}
-		m.owned[config.ServiceKey] = struct{}{}
-		for _, rs := range vs.realServers {
-			m.index[RealServerKey{config.ServiceKey, rs.config.Address}] = rs
-			if m.adopted && rs.adoption == undecided {
-				rs.adoption = newcomer
+		v := unchanged(config, before)
+		if v == nil {
+			v = newVirtualServer(now, config, before)
+			v.followNames(namesakes[config.Name])
+			m.enrol(v)
+		}
+		m.servers = append(m.servers, v)
+		for _, service := range v.config.Services {
+			m.services[service.ServiceKey] = v
+			m.own(service.ServiceKey)
+		}
+	}
+	m.dismiss(old)
+	m.loseOverrides(old)
+	maps.DeleteFunc(m.table, func(key ServiceKey, _ Entry) bool { return m.services[key] == nil })
+	m.statuses = nil
+}
+
+// byName returns virtual servers by their names.
+func byName(servers []*virtualServer) map[string]*virtualServer {
+	names := make(map[string]*virtualServer, len(servers))
+	for _, v := range servers {
+		names[v.config.Name] = v
+	}
+	return names
+}
+
+// unchanged returns the virtual server of before that has this configuration
+// already, or nil.
+func unchanged(config VirtualServerConfig, before map[ServiceKey]*virtualServer) *virtualServer {
+	if len(config.Services) == 0 {
+		return nil
+	}
+	v := before[config.Services[0].ServiceKey]
+	if v == nil || !v.config.equal(config) {
+		return nil
+	}
+	v.kept = true
+	return v
+}
+
+// enrol gives real servers that are new after the start their part.
+func (m *Model) enrol(v *virtualServer) {
+	for _, rs := range v.realServers {
+		if m.adopted && rs.adoption == undecided {
+			rs.adoption = newcomer
+		}
+	}
+}
+
+// dismiss records what a reload leaves nothing of.
+func (m *Model) dismiss(old []*virtualServer) {
+	for _, v := range old {
+		if v.kept {
+			v.kept = false
+			continue
+		}
+		for _, rs := range slices.Concat(v.realServers, v.leaving) {
+			if !rs.kept && rs.told != Out {
+				m.gone = append(m.gone, v.farewell(rs, "not configured any more"))
 			}
 		}
 	}
 }
 
+// Adjust replaces the settings.
+func (m *Model) Adjust(settings Settings) { m.settings = settings }
+
+// find returns the virtual server and the real server that a key names, or
+// nil.
+func (m *Model) find(key RealServerKey) (*virtualServer, *realServer) {
+	v := m.services[key.Service]
+	if v == nil {
+		return nil, nil
+	}
+	return v, v.find(key)
+}
+
 // Observe records the latest fact about a real server. It returns whether
-// that changes its membership, and whether the fact was taken at all: one
-// about a real server that is not configured, or not checked, is dropped.
-func (m *Model) Observe(key RealServerKey, fact Fact) (changed, taken bool) {
-	rs := m.index[key]
+// that may change something in the kernel, and whether the fact was taken at
+// all: one about a real server that is not configured, or not checked, is
+// dropped.
+func (m *Model) Observe(now time.Time, key RealServerKey, fact Fact) (changed, taken bool) {
+	v, rs := m.find(key)
 	if rs == nil || !rs.config.Checked {
 		return false, false
 	}
-	before := rs.member()
-	rs.known, rs.fact = true, fact
-	return rs.member() != before, true
+	if rs.known && rs.fact == fact {
+		return false, true
+	}
+	passed, drained, full, knew := rs.passes(), rs.drained(), rs.full(), rs.known
+	rs.observe(now, fact, v.config.SlowStart)
+	v.touch()
+	first := !knew && (v.config.AllDown == AllDownAll || rs.adoption == quiet)
+	return rs.passes() != passed || rs.drained() != drained || rs.full() != full || first, true
 }
 
-// Adopt tells what the kernel holds. At the first call, real servers that it
-// holds already are members until a check says otherwise: a restart interrupts
-// nothing. This is decided once, so that it is remembered if the kernel loses
-// them, and so that later nothing makes a member but a check: neither somebody
-// who adds a destination, nor a destination that could not be deleted before
-// its real server came back into the configuration. Adopt returns whether it
-// was the first call.
-func (m *Model) Adopt(have Table) bool {
-	if m.adopted {
-		return false
-	}
-	m.adopted = true
-	for key, rs := range m.index {
-		if rs.adoption != undecided {
+// Advance derives what follows, at this time, from what the model has been
+// told and from the time that has passed.
+func (m *Model) Advance(now time.Time) {
+	for _, v := range m.servers {
+		if !v.dirty && (v.deadline.IsZero() || now.Before(v.deadline)) {
 			continue
 		}
-		rs.adoption = newcomer
-		if _, held := have[key.Service].Destinations[key.Address]; held {
-			rs.adoption = takenOver
-		}
+		v.settle(now)
+		m.statuses = nil
+		v.leaving = slices.DeleteFunc(v.leaving, func(rs *realServer) bool {
+			if rs.state == Out && rs.told != Out {
+				m.gone = append(m.gone, v.farewell(rs, "drained, not configured any more"))
+			}
+			return rs.state == Out
+		})
 	}
-	return true
 }
 
-// Wanted returns what the kernel should hold of our services. It is meant to
-// be compared after Adopt has been told what the kernel holds.
-func (m *Model) Wanted() Table {
-	table := make(Table, len(m.servers))
+// Deadline returns when the model changes by itself, so that Advance is to be
+// called; zero is never.
+func (m *Model) Deadline() (deadline time.Time) {
+	for _, v := range m.servers {
+		deadline = earliest(deadline, v.deadline)
+	}
+	return deadline
+}
+
+// Wanted returns what the kernel should hold of what is ours, as of the latest
+// Advance; it is meant for the time after Learn. It is valid until the next
+// call of a method, and the caller must not change it.
+func (m *Model) Wanted() State {
 	if m.withdrawn {
-		return table
+		return State{}
 	}
-	for _, vs := range m.servers {
-		table[vs.config.ServiceKey] = vs.entry()
+	if m.relisted == nil {
+		m.relisted = make(map[ServiceKey]struct{})
 	}
-	return table
-}
-
-// Ours says whether a service is configured, or owned because it has been or
-// because a predecessor left it.
-func (m *Model) Ours(key ServiceKey) bool {
-	_, owned := m.owned[key]
-	return owned
-}
-
-// Owned returns the keys for which Ours is true, in their order. A successor
-// that is told them can delete what it does not want of them.
-func (m *Model) Owned() []ServiceKey {
-	return slices.SortedFunc(maps.Keys(m.owned), ServiceKey.Compare)
-}
-
-// Empty says whether Ours is true for no service, so that there is nothing to
-// do in the kernel.
-func (m *Model) Empty() bool {
-	return len(m.owned) == 0
-}
-
-// Settle tells what the kernel holds now: services that are not wanted and
-// that it does not hold either are no longer ours.
-func (m *Model) Settle(have Table) {
-	for key := range m.owned {
-		_, wanted := m.wanted[key]
-		_, held := have[key]
-		if !held && (!wanted || m.withdrawn) {
-			delete(m.owned, key)
+	for _, v := range m.servers {
+		if !v.unlisted {
+			continue
+		}
+		v.unlisted = false
+		for _, service := range v.config.Services {
+			m.table[service.ServiceKey] = v.entry(service)
+			m.relisted[service.ServiceKey] = struct{}{}
 		}
 	}
+	return State{Table: m.table, Daemons: m.follow, Timeouts: m.settings.Timeouts}
 }
 
-// Withdraw makes the model want none of its services for the rest of its
-// life.
-func (m *Model) Withdraw() {
-	m.withdrawn = true
-}
-
-// Status returns everything that is configured, in that order.
-func (m *Model) Status() []VirtualServerStatus {
-	statuses := make([]VirtualServerStatus, 0, len(m.servers))
-	for _, vs := range m.servers {
-		statuses = append(statuses, vs.status(m.withdrawn))
+// Draining returns the services with real servers that drain, as of the latest
+// Advance: how long they do depends on what Learn is told of them.
+func (m *Model) Draining() (keys []ServiceKey) {
+	for _, v := range m.servers {
+		if v.drains() {
+			for _, service := range v.config.Services {
+				keys = append(keys, service.ServiceKey)
+			}
+		}
 	}
-	return statuses
+	return keys
+}
+
+// drains says whether there is a real server that drains.
+func (v *virtualServer) drains() bool {
+	draining := func(rs *realServer) bool { return rs.state == Draining }
+	return slices.ContainsFunc(v.realServers, draining) || slices.ContainsFunc(v.leaving, draining)
+}
+
+// Relisted returns the services whose destinations may be wanted otherwise than
+// when it was called last, as of the latest call of Wanted. It is the caller's.
+func (m *Model) Relisted() map[ServiceKey]struct{} {
+	relisted := m.relisted
+	m.relisted = nil
+	return relisted
+}
+
+// Withdraw makes the model want nothing for the rest of its life.
+func (m *Model) Withdraw() {
+	m.withdrawn, m.statuses = true, nil
+	for _, v := range m.servers {
+		v.changed, v.unshown = true, true
+	}
 }

@@ -1,58 +1,12 @@
 package lvs_test
 
 import (
-	"net/netip"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"bascule/lvs"
-)
-
-// netipComparer lets cmp compare addresses, whose fields are not exported.
-var netipComparer = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})
-
-// vip is the service of the virtual server of these tests.
-var vip = key("192.168.56.10:80")
-
-// www returns a virtual server with checked real servers of weight 1.
-func www(addresses ...string) lvs.VirtualServerConfig {
-	config := lvs.VirtualServerConfig{Name: "www", Service: lvs.Service{ServiceKey: vip, Scheduler: "wrr"}}
-	for _, address := range addresses {
-		config.RealServers = append(config.RealServers, lvs.RealServerConfig{
-			Address: netip.MustParseAddrPort(address), Weight: 1, Checked: true,
-		})
-	}
-	return config
-}
-
-// realKey returns the key of a real server of www.
-func realKey(address string) lvs.RealServerKey {
-	return lvs.RealServerKey{Service: vip, Address: netip.MustParseAddrPort(address)}
-}
-
-// configured returns a model with one configuration, that has been told what
-// the kernel holds.
-func configured(have lvs.Table, config ...lvs.VirtualServerConfig) *lvs.Model {
-	m := &lvs.Model{}
-	m.Configure(config, nil)
-	m.Adopt(have)
-	return m
-}
-
-// checkWanted compares what a model wants.
-func checkWanted(t *testing.T, m *lvs.Model, want lvs.Table) {
-	t.Helper()
-	if diff := cmp.Diff(want, m.Wanted(), netipComparer); diff != "" {
-		t.Errorf("wanted table (-want +got):\n%s", diff)
-	}
-}
-
-const (
-	web1 = "192.168.200.11:80"
-	web2 = "192.168.200.12:80"
-	web3 = "192.168.200.13:80"
 )
 
 // TestMembership checks the rule of membership, with the status that explains
@@ -64,19 +18,19 @@ func TestMembership(t *testing.T) {
 		checked bool
 		held    bool
 		facts   []lvs.Fact
-		member  bool
+		state   lvs.RealServerState
 		health  lvs.Health
 		reason  string
 	}{
-		{"unchecked", false, false, nil, true, lvs.Unchecked, "no check configured"},
-		{"unchecked, facts do not count", false, false, []lvs.Fact{bad}, true, lvs.Unchecked, "no check configured"},
-		{"new, no fact", true, false, nil, false, lvs.Unknown, "no check result yet"},
-		{"new, good", true, false, []lvs.Fact{good}, true, lvs.Healthy, "200 OK"},
-		{"new, bad", true, false, []lvs.Fact{bad}, false, lvs.Unhealthy, "connection refused"},
-		{"held, no fact", true, true, nil, true, lvs.Unknown, "found in the kernel, no check result yet"},
-		{"held, bad", true, true, []lvs.Fact{bad}, false, lvs.Unhealthy, "connection refused"},
-		{"the latest fact counts", true, false, []lvs.Fact{good, bad, good}, true, lvs.Healthy, "200 OK"},
-		{"held does not outlive a fact", true, true, []lvs.Fact{good, bad}, false, lvs.Unhealthy, "connection refused"},
+		{"unchecked", false, false, nil, lvs.Member, lvs.Unchecked, "no check configured"},
+		{"unchecked, facts do not count", false, false, []lvs.Fact{bad}, lvs.Member, lvs.Unchecked, "no check configured"},
+		{"new, no fact", true, false, nil, lvs.Out, lvs.Unknown, "no check result yet"},
+		{"new, good", true, false, []lvs.Fact{good}, lvs.Member, lvs.Healthy, "200 OK"},
+		{"new, bad", true, false, []lvs.Fact{bad}, lvs.Out, lvs.Unhealthy, "connection refused"},
+		{"held, no fact", true, true, nil, lvs.Member, lvs.Unknown, "found in the kernel, no check result yet"},
+		{"held, bad", true, true, []lvs.Fact{bad}, lvs.Out, lvs.Unhealthy, "connection refused"},
+		{"the latest fact counts", true, false, []lvs.Fact{good, bad, good}, lvs.Member, lvs.Healthy, "200 OK"},
+		{"held does not outlive a fact", true, true, []lvs.Fact{good, bad}, lvs.Out, lvs.Unhealthy, "connection refused"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			config := www(web1)
@@ -91,14 +45,19 @@ func TestMembership(t *testing.T) {
 				m.Observe(realKey(web1), fact)
 			}
 			want := entry("192.168.56.10:80", "wrr")
-			if test.member {
+			weight := uint32(0)
+			if test.state == lvs.Member {
+				weight = 7
 				want = entry("192.168.56.10:80", "wrr", destination(web1, 7))
 			}
 			checkWanted(t, m, table(want))
 			status := []lvs.VirtualServerStatus{{
-				Name:        "www",
-				Service:     config.Service,
-				RealServers: []lvs.RealServerStatus{{Address: realKey(web1).Address, Weight: 7, Member: test.member, Health: test.health, Reason: test.reason}},
+				Name:     "www",
+				Services: config.Services,
+				RealServers: []lvs.RealServerStatus{{
+					Address: realKey(web1).Address, State: test.state, Since: start, Reason: test.reason, Health: test.health, Configured: 7, Weight: weight,
+				}},
+				Quorum: lvs.QuorumStatus{Since: start, Weight: uint64(weight)},
 			}}
 			if diff := cmp.Diff(status, m.Status(), netipComparer); diff != "" {
 				t.Errorf("status (-want +got):\n%s", diff)
@@ -139,8 +98,8 @@ func TestObserve(t *testing.T) {
 // being added to the kernel later.
 func TestAdoptionIsRemembered(t *testing.T) {
 	m := configured(table(entry("192.168.56.10:80", "rr", destination(web1, 1))), www(web1, web2))
-	m.Adopt(table())
-	m.Adopt(table(entry("192.168.56.10:80", "rr", destination(web1, 1), destination(web2, 1))))
+	m.Learn(table())
+	m.Learn(table(entry("192.168.56.10:80", "rr", destination(web1, 1), destination(web2, 1))))
 	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
 }
 
@@ -154,17 +113,17 @@ func TestAdoptionIsForTheStart(t *testing.T) {
 	m.Observe(realKey(web1), lvs.Fact{Reason: "connection refused"})
 	m.Configure(nil, nil)
 	m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
-	m.Adopt(held)
+	m.Learn(held)
 	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr")))
 }
 
 // TestAdoptionAfterReload checks that a reload before the kernel's table could
 // be read takes nothing from adoption.
 func TestAdoptionAfterReload(t *testing.T) {
-	m := &lvs.Model{}
+	m := newTimed()
 	m.Configure([]lvs.VirtualServerConfig{www(web1)}, nil)
 	m.Configure([]lvs.VirtualServerConfig{www(web1, web2, web3)}, nil)
-	m.Adopt(table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
+	m.Learn(table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
 	checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
 }
 
@@ -179,25 +138,25 @@ func TestReconfigure(t *testing.T) {
 		config := www(web3, web2, web1)
 		config.RealServers[2].Weight = 9
 		m.Configure([]lvs.VirtualServerConfig{config}, nil)
-		m.Adopt(held)
+		m.Learn(held)
 		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 9), destination(web2, 1))))
 	})
 	t.Run("facts of what leaves are forgotten", func(t *testing.T) {
 		m.Configure([]lvs.VirtualServerConfig{www(web1)}, nil)
 		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
-		m.Adopt(held)
+		m.Learn(held)
 		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1))))
 	})
 	t.Run("the end of checking makes a member", func(t *testing.T) {
 		config := www(web1, web2)
 		config.RealServers[1].Checked = false
 		m.Configure([]lvs.VirtualServerConfig{config}, nil)
-		m.Adopt(held)
+		m.Learn(held)
 		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
 	})
 	t.Run("the beginning of checking interrupts nothing", func(t *testing.T) {
 		m.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
-		m.Adopt(held)
+		m.Learn(held)
 		checkWanted(t, m, table(entry("192.168.56.10:80", "wrr", destination(web1, 1), destination(web2, 1))))
 		if rs := m.Status()[0].RealServers[1]; rs.Health != lvs.Unknown || rs.Reason != "not checked until now, no check result yet" {
 			t.Errorf("status at the beginning of checking: %+v", rs)
@@ -219,19 +178,19 @@ func TestReconfigure(t *testing.T) {
 // TestOwnership checks whose services are ours, and until when.
 func TestOwnership(t *testing.T) {
 	old, older := key("192.168.56.20:80"), key("192.168.56.30:80")
-	m := &lvs.Model{}
+	m := newTimed()
 	if !m.Empty() || m.Ours(vip) {
 		t.Error("the zero model owns something")
 	}
 	m.Configure([]lvs.VirtualServerConfig{www(web1)}, []lvs.ServiceKey{old, older})
 	checkOwned(t, m, vip, old, older)
 
-	m.Settle(table(entry("192.168.56.20:80", "rr")))
+	m.Settle(tables(table(entry("192.168.56.20:80", "rr"))))
 	checkOwned(t, m, vip, old)
 
 	m.Configure(nil, nil)
 	checkOwned(t, m, vip, old)
-	m.Settle(table())
+	m.Settle(tables(table()))
 	checkOwned(t, m)
 	if !m.Empty() {
 		t.Error("nothing is owned, and Empty is false")
@@ -239,7 +198,7 @@ func TestOwnership(t *testing.T) {
 }
 
 // checkOwned compares the keys that a model owns.
-func checkOwned(t *testing.T, m *lvs.Model, want ...lvs.ServiceKey) {
+func checkOwned(t *testing.T, m *timed, want ...lvs.ServiceKey) {
 	t.Helper()
 	if diff := cmp.Diff(want, m.Owned(), netipComparer, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("owned services (-want +got):\n%s", diff)
@@ -256,12 +215,52 @@ func checkOwned(t *testing.T, m *lvs.Model, want ...lvs.ServiceKey) {
 func TestWithdraw(t *testing.T) {
 	m := configured(table(), www(web1))
 	m.Observe(realKey(web1), lvs.Fact{Healthy: true})
+	m.Settle(tables(m.Wanted()))
 	m.Withdraw()
 	checkWanted(t, m, table())
 	checkOwned(t, m, vip)
-	if rs := m.Status()[0].RealServers[0]; rs.Member || rs.Reason != "virtual server withdrawn" {
+	if rs := m.Status()[0].RealServers[0]; rs.State != lvs.Out || rs.Reason != "virtual server withdrawn" {
 		t.Errorf("status of a withdrawn real server: %+v", rs)
 	}
-	m.Settle(table())
+	m.Settle(tables(table()))
+	checkOwned(t, m)
+}
+
+// TestMissedService checks that a service which one reading misses, as can be
+// when somebody else edits the table meanwhile, stays ours: only the second
+// reading without it says that it is gone.
+func TestMissedService(t *testing.T) {
+	there := func() lvs.Table { return table(entry("192.168.56.10:80", "wrr")) }
+	m := configured(there(), www())
+	read := func(have lvs.Table) {
+		m.read(lvs.Reading{State: tables(have), Usage: lvs.UsageTable{}})
+	}
+	m.Settle(tables(there()))
+	m.Configure(nil, nil)
+	pass := func(have lvs.Table, doubt bool, want ...lvs.ServiceKey) {
+		t.Helper()
+		read(have)
+		m.Learn(have) // which is remembered, and says nothing new
+		m.Settle(tables(have))
+		checkOwned(t, m, want...)
+		if m.Doubtful() != doubt {
+			t.Errorf("doubtful: %t, want %t", m.Doubtful(), doubt)
+		}
+	}
+	pass(table(), true, vip)
+	pass(there(), false, vip)
+	pass(table(), true, vip)
+	pass(table(), false)
+
+	m.Configure([]lvs.VirtualServerConfig{www()}, nil)
+	pass(table(), false, vip)
+	pass(table(), false, vip)
+	m.Settle(tables(there())) // it was added
+	m.Configure(nil, nil)
+	pass(table(), true, vip)
+	have := there()
+	read(have)
+	delete(have, vip) // by us
+	m.Settle(tables(have))
 	checkOwned(t, m)
 }

@@ -1,6 +1,7 @@
 package lvs
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 )
@@ -16,6 +17,9 @@ const (
 	UpdateDestination
 	DeleteDestination
 	DeleteService // with its destinations
+	SetTimeouts
+	StartDaemon
+	StopDaemon
 )
 
 // String returns the kind as the beginning of Op.String has it.
@@ -33,6 +37,12 @@ func (k OpKind) String() string {
 		return "delete destination"
 	case DeleteService:
 		return "delete service"
+	case SetTimeouts:
+		return "set timeouts"
+	case StartDaemon:
+		return "start sync daemon"
+	case StopDaemon:
+		return "stop sync daemon"
 	}
 	return "invalid operation"
 }
@@ -44,6 +54,9 @@ type Op struct {
 	Kind        OpKind
 	Service     Service     // only its key counts unless Kind is AddService or UpdateService
 	Destination Destination // zero for operations on services
+	Timeouts    Timeouts    // of SetTimeouts
+	Role        SyncRole    // of StartDaemon and StopDaemon
+	Daemon      SyncDaemon  // of StartDaemon
 }
 
 // OnService says whether the operation is on a service rather than on one of
@@ -62,6 +75,12 @@ func (o Op) String() string {
 		return fmt.Sprintf("%v %v", o.Kind, o.Service.ServiceKey)
 	case AddDestination, UpdateDestination:
 		return fmt.Sprintf("%v %v of %v weight %d", o.Kind, o.Destination.Address, o.Service.ServiceKey, o.Destination.Weight)
+	case SetTimeouts:
+		return fmt.Sprintf("%v tcp %v tcpfin %v udp %v", o.Kind, o.Timeouts.TCP, o.Timeouts.TCPFin, o.Timeouts.UDP)
+	case StartDaemon:
+		return fmt.Sprintf("%v %v interface %s id %d", o.Kind, o.Role, o.Daemon.Interface, o.Daemon.ID)
+	case StopDaemon:
+		return fmt.Sprintf("%v %v", o.Kind, o.Role)
 	default:
 		return fmt.Sprintf("%v %v of %v", o.Kind, o.Destination.Address, o.Service.ServiceKey)
 	}
@@ -86,5 +105,32 @@ func (t Table) Apply(o Op) {
 		delete(entry.Destinations, o.Destination.Address)
 	default:
 		entry.Destinations[o.Destination.Address] = o.Destination
+	}
+}
+
+// Apply changes the state as the kernel does when it carries out the
+// operation.
+func (s *State) Apply(o Op) {
+	switch o.Kind {
+	case SetTimeouts:
+		s.Timeouts = o.Timeouts.over(s.Timeouts)
+	case StartDaemon:
+		if s.Daemons == nil {
+			s.Daemons = make(map[SyncRole]SyncDaemon)
+		}
+		s.Daemons[o.Role] = o.Daemon
+	case StopDaemon:
+		delete(s.Daemons, o.Role)
+	default:
+		s.Table.Apply(o)
+	}
+}
+
+// over returns the timeouts, and those that are not said from others.
+func (t Timeouts) over(others Timeouts) Timeouts {
+	return Timeouts{
+		TCP:    cmp.Or(t.TCP, others.TCP),
+		TCPFin: cmp.Or(t.TCPFin, others.TCPFin),
+		UDP:    cmp.Or(t.UDP, others.UDP),
 	}
 }

@@ -80,7 +80,14 @@ func TestCommandLine(t *testing.T) {
 		{"too many arguments", []string{"check", "x"}, 2, "", `"x"`},
 		{"no such file", []string{"check", "--config", filepath.Join(dir, "none.toml")}, 1, "", "none.toml"},
 		{"no daemon", []string{"status", "--runtime-dir", dir}, 1, "", "no bascule is running with this runtime directory"},
+		{"no daemon with checks", []string{"checks", "www", "--results", "--runtime-dir", dir}, 1, "", "no bascule is running with this runtime directory"},
 		{"no daemon to reload", []string{"reload", "--runtime-dir", dir}, 1, "", "no bascule is running with this runtime directory"},
+		{"no daemon to zero counters", []string{"zero", "--runtime-dir", dir}, 1, "", "no bascule is running with this runtime directory"},
+		{"too many virtual servers", []string{"zero", "www", "ftp"}, 2, "", "accepts at most 1 arg(s), received 2"},
+		{"no address", []string{"realserver", "up"}, 2, "", "realserver up: no address"},
+		{"a prefix", []string{"realserver", "up", "192.0.2.10/24"}, 2, "", `address "192.0.2.10/24": want one of IPv4 or IPv6, without a prefix`},
+		{"no such tunnel", []string{"realserver", "up", "--tunnel", "x", "192.0.2.10"}, 2, "", `tunnel "x"`},
+		{"nothing set up", []string{"realserver", "status", "--runtime-dir", dir}, 0, "Nothing is set up.", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			stdout, stderr, status := runAsNobody(t, binary, test.args...)

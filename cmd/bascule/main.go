@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+
+	"bascule/checker"
 )
 
 // Exit statuses.
@@ -18,7 +20,19 @@ const (
 
 // main runs the command line and exits with its status.
 func main() {
+	if len(os.Args) == 2 && os.Args[1] == checker.Launcher {
+		os.Exit(launch())
+	}
 	os.Exit(execute(os.Args[1:]))
+}
+
+// launch runs a script for the daemon, which has started this process for that
+// alone, and returns the exit status.
+func launch() int {
+	if checker.Launch(os.Stdin, os.Stdout) != nil {
+		return exitFailed // the daemon that would be told is gone
+	}
+	return exitOK
 }
 
 // execute runs a command line and returns the exit status.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
+	"bascule/checker"
 	"bascule/cmd/internal/lab"
 )
 
@@ -16,7 +18,7 @@ const asMain = "BASCULE_TEST_AS_MAIN"
 
 // TestMain runs the tests, or bascule.
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" {
+	if os.Getenv(asMain) != "" || slices.Equal(os.Args[1:], []string{checker.Launcher}) {
 		main()
 	}
 	if err := os.Setenv(asMain, "1"); err != nil {
@@ -38,6 +40,40 @@ func bounded(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// holdUps begins to measure how long this process is kept from running when it
+// wants to. The function that it returns ends that and says how long it was:
+// others on this machine, the directors among them, were kept so too.
+func holdUps(ctx context.Context) func() time.Duration {
+	const nap = 10 * time.Millisecond
+	ctx, stop := context.WithCancel(ctx)
+	total := make(chan time.Duration, 1)
+	go func() {
+		var held time.Duration
+		for ctx.Err() == nil {
+			start := time.Now()
+			time.Sleep(nap)
+			if late := time.Since(start) - nap; late > nap {
+				held += late
+			}
+		}
+		total <- held
+	}()
+	return func() time.Duration {
+		stop()
+		return <-total
+	}
+}
+
+// timely checks what took so long against a bound, to which a slow machine may
+// add, and what it was held up meanwhile.
+func timely(t testing.TB, what string, took, bound, held time.Duration) {
+	t.Helper()
+	t.Logf("FIGURE %s: %v (bound %v)", what, took.Round(time.Millisecond), bound)
+	if took > bound+slack+held {
+		t.Errorf("%s: %v, want at most %v (and %v for a slow machine, and %v in which it did nothing)", what, took, bound, slack, held)
+	}
 }
 
 // must ends the test on an error.

@@ -33,7 +33,7 @@ func contenders() []contender {
 			return d
 		}},
 		{"keepalived", func(b *testing.B, host *lab.Host, priority int) machine {
-			k, err := lab.StartKeepalived(host, lab.KeepalivedConfig{Priority: priority, Balance: true})
+			k, err := lab.StartKeepalived(host, lab.KeepalivedConfig{Priority: priority, Services: []lab.Service{lab.WebService()}})
 			must(b, err)
 			return k
 		}},

@@ -39,7 +39,13 @@ func newRootCommand() *cobra.Command {
 		newRunCommand(&flags),
 		newCheckCommand(&flags),
 		newStatusCommand(),
+		newChecksCommand(),
 		newReloadCommand(),
+		newDrainCommand(),
+		newEnableCommand(),
+		newWeightCommand(),
+		newZeroCommand(),
+		newRealServerCommand(),
 		newVersionCommand(),
 	)
 	return root

@@ -67,26 +67,32 @@ func (s *site) awaitWhole(t *testing.T) {
 	awaitVIPs(t, s.LB2, false)
 }
 
+// siteProbe is a probe of the web site, and of how long this machine kept it
+// from running meanwhile.
+type siteProbe struct {
+	*lab.Probe
+	holdUps func() time.Duration
+}
+
 // gapOf stops a probe and checks its longest gap against a bound.
-func gapOf(t *testing.T, p *lab.Probe, what string, bound time.Duration) {
+func gapOf(t *testing.T, p siteProbe, what string, bound time.Duration) {
 	t.Helper()
 	report, err := p.Stop()
 	must(t, err)
-	t.Logf("FIGURE %s: gap in service %v (bound %v), %d answers, %d failures",
-		what, report.Longest().Round(time.Millisecond), bound, report.Total(), report.Failures)
+	held := p.holdUps()
+	t.Logf("%s: %d answers, %d failures", what, report.Total(), report.Failures)
 	if report.Open || report.Total() == 0 {
 		t.Errorf("%s: service did not return: %+v", what, report)
 	}
-	if report.Longest() > bound+slack {
-		t.Errorf("%s: gap %v, want at most %v (and %v for a slow machine)", what, report.Longest(), bound, slack)
-	}
+	timely(t, what+": gap in service", report.Longest(), bound, held)
 }
 
-// probe starts a probe of the web site and waits until it has answers.
-func (s *site) probe(t *testing.T) *lab.Probe {
+// probe starts a probe of the web site that waits so long for each answer, and
+// waits until it has some.
+func (s *site) probe(t *testing.T, timeout time.Duration) siteProbe {
 	t.Helper()
-	p := s.Client.Probe(lab.ServiceAddress, lab.ProbeConfig{Timeout: 100 * time.Millisecond})
-	awaitAnswers(t, p, 10)
+	p := siteProbe{s.Client.Probe(lab.ServiceAddress, lab.ProbeConfig{Timeout: timeout}), holdUps(t.Context())}
+	awaitAnswers(t, p.Probe, 10)
 	return p
 }
 
@@ -108,6 +114,14 @@ func await(t testing.TB, limit time.Duration, what string, holds func() bool) ti
 		time.Sleep(5 * time.Millisecond)
 	}
 	return time.Since(start)
+}
+
+// within waits until a condition holds and checks how long that took.
+func within(t testing.TB, bound time.Duration, what string, holds func() bool) {
+	t.Helper()
+	heldUp := holdUps(t.Context())
+	took := await(t, patience, what, holds)
+	timely(t, what, took, bound, heldUp())
 }
 
 // members returns the real servers of the web site in a host's kernel table.
@@ -144,19 +158,19 @@ func TestActiveKilled(t *testing.T) {
 	s := newSite(t)
 	capture, err := s.Capture()
 	must(t, err)
-	p := s.probe(t)
+	p := s.probe(t, 100*time.Millisecond)
 	must(t, s.lb.Kill())
 	must(t, s.LB.CutLinks())
 	awaitVIPs(t, s.LB2, true)
-	awaitAnswers(t, p, 10)
+	awaitAnswers(t, p.Probe, 10)
 	gapOf(t, p, "active director killed", 3*time.Second+skew(priorityLB2)+150*time.Millisecond)
 
-	p = s.probe(t)
+	p = s.probe(t, 100*time.Millisecond)
 	must(t, s.lb.Start(bounded(t)))
 	awaitVIPs(t, s.LB, false) // what the killed one left is swept before anything else
 	must(t, s.LB.RestoreLinks())
 	s.awaitWhole(t)
-	awaitAnswers(t, p, 10)
+	awaitAnswers(t, p.Probe, 10)
 	gapOf(t, p, "preemption", 100*time.Millisecond)
 	noTwoActives(t, capture)
 }
@@ -169,7 +183,7 @@ func TestActiveStopped(t *testing.T) {
 	capture, err := s.Capture()
 	must(t, err)
 	watch := s.WatchAddress(lab.PublicVIP.Addr(), s.LB)
-	p := s.probe(t)
+	p := s.probe(t, 100*time.Millisecond)
 	start := time.Now()
 	must(t, s.lb.Stop(bounded(t)))
 	took := time.Since(start)
@@ -183,7 +197,7 @@ func TestActiveStopped(t *testing.T) {
 	}
 	awaitVIPs(t, s.LB, false)
 	awaitVIPs(t, s.LB2, true)
-	awaitAnswers(t, p, 10)
+	awaitAnswers(t, p.Probe, 10)
 	gapOf(t, p, "active director stopped", skew(priorityLB2)+100*time.Millisecond)
 	noTwoActives(t, capture)
 }
@@ -214,11 +228,11 @@ func TestInternalLinkLost(t *testing.T) {
 	s := newSite(t)
 	capture, err := s.Capture()
 	must(t, err)
-	p := s.probe(t)
+	p := s.probe(t, 100*time.Millisecond)
 	must(t, s.LB.CutLinks(lab.SecondCard))
 	awaitVIPs(t, s.LB2, true)
 	awaitVIPs(t, s.LB, false)
-	awaitAnswers(t, p, 10)
+	awaitAnswers(t, p.Probe, 10)
 	gapOf(t, p, "internal link lost", skew(priorityLB2)+150*time.Millisecond)
 	status, err := s.lb.Status(bounded(t))
 	must(t, err)
@@ -237,26 +251,18 @@ func TestWebServerDies(t *testing.T) {
 	without := []string{allWeb[0], allWeb[2]}
 	must(t, s.web[1].Stop())
 	bound := checkInterval + checkTimeout + 200*time.Millisecond
-	out := await(t, patience, "web2 to leave both tables", func() bool {
+	within(t, bound, "web server dead to out of both tables", func() bool {
 		return slices.Equal(members(t, s.LB), without) && slices.Equal(members(t, s.LB2), without)
 	})
-	t.Logf("FIGURE web server dead to out of both tables: %v (bound %v)", out.Round(time.Millisecond), bound)
-	if out > bound+slack {
-		t.Errorf("it took %v to remove a dead web server, want %v", out, bound)
-	}
 	got, err := s.Client.Balance(bounded(t), lab.ServiceAddress, 40)
 	must(t, err)
 	if got["web2"] != 0 || got["web1"]+got["web3"] != 40 {
 		t.Errorf("answers = %v", got)
 	}
 	must(t, s.web[1].Start())
-	in := await(t, patience, "web2 to return", func() bool {
+	within(t, bound, "web server back to member on both", func() bool {
 		return slices.Equal(members(t, s.LB), allWeb) && slices.Equal(members(t, s.LB2), allWeb)
 	})
-	t.Logf("FIGURE web server back to member on both: %v", in.Round(time.Millisecond))
-	if in > bound+slack {
-		t.Errorf("it took %v for a web server to return, want %v", in, bound)
-	}
 }
 
 // TestInterference clears the IPVS table and deletes a virtual address on the
@@ -269,25 +275,17 @@ func TestInterference(t *testing.T) {
 
 	_, err = s.LB.Output(bounded(t), "ipvsadm", "-C")
 	must(t, err)
-	took := await(t, patience, "the IPVS table", func() bool { return slices.Equal(members(t, s.LB), allWeb) })
-	t.Logf("FIGURE ipvsadm -C repaired after %v (bound %v)", took.Round(time.Millisecond), bound)
-	if took > bound+slack {
-		t.Errorf("ipvsadm -C repaired after %v, want %v", took, bound)
-	}
+	within(t, bound, "ipvsadm -C repaired", func() bool { return slices.Equal(members(t, s.LB), allWeb) })
 	for _, vip := range []struct {
 		iface   string
 		address netip.Prefix
 	}{{lab.FirstCard, lab.PublicVIP}, {lab.SecondCard, lab.InternalVIP}} {
 		_, err = s.LB.Output(bounded(t), "ip", "address", "delete", vip.address.String(), "dev", vip.iface)
 		must(t, err)
-		took := await(t, patience, "the virtual address", func() bool {
+		within(t, bound, fmt.Sprintf("ip address delete of %v repaired", vip.address), func() bool {
 			has, err := s.LB.HasAddress(vip.address.Addr())
 			return err == nil && has
 		})
-		t.Logf("FIGURE ip address delete of %v repaired after %v (bound %v)", vip.address, took.Round(time.Millisecond), bound)
-		if took > bound+slack {
-			t.Errorf("%v put back after %v, want %v", vip.address, took, bound)
-		}
 	}
 	after, err := s.lb.Status(bounded(t))
 	must(t, err)
@@ -353,7 +351,7 @@ func TestRestartKeepsTable(t *testing.T) {
 func TestReload(t *testing.T) {
 	s := newSite(t)
 	ctx := bounded(t)
-	p := s.probe(t)
+	p := s.probe(t, 900*time.Millisecond) // a lost SYN is sent again after a second
 	must(t, s.lb.WriteConfig(strings.Replace(lab.ReferenceConfig, "weight = 3", "weight = 7", 1)))
 	must(t, s.lb.Reload(ctx))
 	weight := func(want int) func() bool {

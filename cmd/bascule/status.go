@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,14 +34,23 @@ func newStatusCommand() *cobra.Command {
 			if !asJSON {
 				return control.WriteTable(cmd.OutOrStdout(), s, time.Now())
 			}
-			e := json.NewEncoder(cmd.OutOrStdout())
-			e.SetIndent("", "  ")
-			return e.Encode(s)
+			checks, err := requestChecks(cmd, runtimeDir, control.ChecksRequest{})
+			if err != nil {
+				return err
+			}
+			return printJSON(cmd.OutOrStdout(), control.FullStatus{Status: s, Checks: checks})
 		},
 	}
 	runtimeDirFlag(cmd, &runtimeDir)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// printJSON prints a value for programs, and for people who look.
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
 }
 
 // request makes one request to the daemon of a runtime directory.

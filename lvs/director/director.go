@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,10 +22,19 @@ import (
 
 // Kernel is a connection to the kernel's IPVS table. Its errors name the
 // operation; they are lvs.ErrAbsent if the kernel has no IPVS. After an error
-// of Table the connection is closed and a new one is dialed.
+// of a reading the connection is closed and a new one is dialed.
 type Kernel interface {
-	Table() (lvs.Table, error)
-	Apply(lvs.Op) error
+	// Read returns everything. It is the caller's.
+	Read() (lvs.Reading, error)
+	// ReadPart reads all services, and of their destinations those of services
+	// that are not in known as they are, and of others, in turn, until these have
+	// as many as limit; the rest of the reading is as known.
+	ReadPart(known lvs.Table, limit int) (lvs.Reading, error)
+	// ApplyAll carries out operations in order, whatever becomes of each, and
+	// returns the error of each.
+	ApplyAll([]lvs.Op) []error
+	// Zero sets the counters of services and of their destinations to zero.
+	Zero(...lvs.ServiceKey) error
 	Close() error
 }
 
@@ -57,9 +67,10 @@ type timing struct {
 // Option changes a Director that is being made.
 type Option func(*Director)
 
-// WithPeriod sets how often the kernel's table is compared with what is
-// wanted; 200 ms otherwise. The period is longer if the kernel holds more
-// than some hundreds of services.
+// WithPeriod sets how often the kernel's table is read and compared with what
+// is wanted; 200 ms otherwise. The period is longer if the kernel holds more
+// than some thousands of services, and the destinations are read in several
+// periods if there are more than some thousands of them.
 func WithPeriod(period time.Duration) Option {
 	return func(d *Director) { d.timing.period = period }
 }
@@ -98,7 +109,7 @@ func New(dial func() (Kernel, error), log *slog.Logger, options ...Option) *Dire
 // successor finds it: Clear is what empties it.
 func (d *Director) Run(ctx context.Context) error {
 	defer close(d.done)
-	l := &loop{Director: d, failures: make(map[lvs.Op]*failure)}
+	l := &loop{Director: d, failures: make(map[lvs.Op]*failure), suspects: make(map[lvs.ServiceKey]struct{})}
 	defer l.disconnect()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -108,12 +119,13 @@ func (d *Director) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-d.inbox.wake:
-			if l.absorb(d.inbox.take()) {
-				due = earlier(due, time.Now().Add(d.timing.gather))
+			if now := time.Now(); l.absorb(now, d.inbox.take()) {
+				due = earlier(due, now.Add(d.timing.gather))
 			}
 		case <-timer.C:
-			l.absorb(d.inbox.take())
-			due = l.pass(ctx, time.Now())
+			now := time.Now()
+			l.absorb(now, d.inbox.take())
+			due = l.pass(ctx, now)
 		}
 		timer.Reset(time.Until(due))
 	}
@@ -125,6 +137,84 @@ func (d *Director) Run(ctx context.Context) error {
 // first pass programs.
 func (d *Director) Configure(servers []lvs.VirtualServerConfig, owned []lvs.ServiceKey) {
 	d.inbox.configure(servers, owned)
+}
+
+// Adjust replaces what is wanted of the kernel's IPVS as a whole. Called before
+// Run, it is what the first pass knows.
+func (d *Director) Adjust(settings lvs.Settings) {
+	d.inbox.adjust(settings)
+}
+
+// Reconfigure is Adjust and Configure in one, for a reload: neither is in force
+// without the other, not even for a moment.
+func (d *Director) Reconfigure(settings lvs.Settings, servers []lvs.VirtualServerConfig) {
+	d.inbox.reconfigure(settings, servers)
+}
+
+// Follow tells which roles this director has in the synchronization of
+// connections, and with which daemon; see lvs.Model.Follow. It does not wait
+// for the kernel.
+func (d *Director) Follow(daemons map[lvs.SyncRole]lvs.SyncDaemon) {
+	d.inbox.follow(daemons)
+}
+
+// Inherit tells which sync daemons a predecessor may have left; see
+// lvs.Model.Inherit. It is for the time before Run.
+func (d *Director) Inherit(daemons []lvs.SyncDaemon) {
+	d.inbox.inherit(daemons)
+}
+
+// SetOverrides puts decisions of the administrator back into force that a
+// predecessor stored. It is for the start, after Configure.
+func (d *Director) SetOverrides(stored []lvs.StoredOverride) {
+	d.inbox.setOverrides(stored)
+}
+
+// Override takes a decision of the administrator about a real server, and
+// returns when it is in the snapshot; Run must be running. The kernel follows
+// without being waited for. The error says what there is to be named.
+func (d *Director) Override(ctx context.Context, virtualServer string, realServer netip.AddrPort, o lvs.Override) error {
+	answer := make(chan error, 1)
+	d.inbox.override(override{virtualServer, realServer, o, answer})
+	select {
+	case err := <-answer:
+		return err
+	case <-d.done:
+		return errors.New("no decision taken: the director has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("not known whether the decision is taken: %w", ctx.Err())
+	}
+}
+
+// Zero sets the counters of a virtual server, or of everything that is ours if
+// the name is empty, to zero, and of nothing else; Run must be running. The
+// error says what there is to be named, or why the kernel has not done it.
+func (d *Director) Zero(ctx context.Context, virtualServer string) error {
+	answer := make(chan error, 1)
+	d.inbox.zero(zero{virtualServer, answer})
+	select {
+	case err := <-answer:
+		return err
+	case <-d.done:
+		return errors.New("counters not zeroed: the director has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("not known whether the counters are zeroed: %w", ctx.Err())
+	}
+}
+
+// Taken returns when what the director was told before the call is in the
+// snapshot; Run must be running. The kernel follows without being waited for.
+func (d *Director) Taken(ctx context.Context) error {
+	reply := make(chan struct{})
+	d.inbox.announce(reply)
+	select {
+	case <-reply:
+		return nil
+	case <-d.done:
+		return errors.New("not taken: the director has ended")
+	case <-ctx.Done():
+		return fmt.Errorf("not known whether it is taken: %w", ctx.Err())
+	}
 }
 
 // Report tells the latest fact about a real server. It does not wait for the
@@ -159,10 +249,10 @@ func (d *Director) Ready() <-chan struct{} {
 	return d.ready
 }
 
-// Clear deletes our services from the kernel and ends reconciling, for an
-// ordered stop; Run must be running. Failures, and a kernel that cannot be
-// reached, are retried until ctx is done; a kernel without IPVS has nothing to
-// delete. Services of others stay.
+// Clear deletes our services from the kernel, stops our sync daemons and ends
+// reconciling, for an ordered stop; Run must be running. Failures, and a kernel
+// that cannot be reached, are retried until ctx is done; a kernel without IPVS
+// has nothing to delete. What others have made stays.
 func (d *Director) Clear(ctx context.Context) error {
 	reply := make(chan struct{})
 	d.inbox.clear(reply)
@@ -176,9 +266,10 @@ func (d *Director) Clear(ctx context.Context) error {
 	}
 }
 
-// earlier returns the earlier of two times.
+// earlier returns the earlier of two times; the second may be zero, which is
+// none.
 func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
+	if !b.IsZero() && b.Before(a) {
 		return b
 	}
 	return a

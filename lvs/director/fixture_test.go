@@ -2,8 +2,10 @@ package director_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"strings"
 	"sync"
@@ -12,7 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"bascule/lvs"
 	"bascule/lvs/director"
@@ -50,10 +53,65 @@ func (b *buffer) take() string {
 // counter counts the calls of the kernels that it is put in front of, and can
 // hold them up.
 type counter struct {
-	passes atomic.Uint64 // tables read
-	edits  atomic.Uint64 // operations, also those that failed
+	passes  atomic.Uint64 // tables read, as a whole or in part
+	wholes  atomic.Uint64 // tables read as a whole
+	batches atomic.Uint64 // calls that edit
+	edits   atomic.Uint64 // operations, also those that failed
 
+	part    atomic.Int64                  // how many destinations are read at a time; 0: as many as are asked for
 	answers atomic.Pointer[chan struct{}] // closed when tables can be read; nil is now
+	beyond  atomic.Pointer[beyond]        // what is not in the table
+}
+
+// beyond is what a kernel holds and says beyond its table.
+type beyond struct {
+	busy     bool // whether every destination has a connection
+	daemons  map[lvs.SyncRole]lvs.SyncDaemon
+	timeouts lvs.Timeouts
+}
+
+// change changes what the kernel holds beyond its table.
+func (c *counter) change(change func(*lvs.State, *bool)) {
+	next := beyond{daemons: map[lvs.SyncRole]lvs.SyncDaemon{}}
+	if old := c.beyond.Load(); old != nil {
+		next.busy, next.timeouts = old.busy, old.timeouts
+		maps.Copy(next.daemons, old.daemons)
+	}
+	state := lvs.State{Daemons: next.daemons, Timeouts: next.timeouts}
+	change(&state, &next.busy)
+	for role, d := range next.daemons {
+		next.daemons[role] = started(d)
+	}
+	next.timeouts = state.Timeouts
+	c.beyond.Store(&next)
+}
+
+// started returns a sync daemon as the kernel has it: what was not said, it
+// has chosen.
+func started(d lvs.SyncDaemon) lvs.SyncDaemon {
+	d.Index = 0 // it does not say
+	d.MaxLength, d.Port, d.TTL = cmp.Or(d.MaxLength, 1460), cmp.Or(d.Port, 8848), cmp.Or(d.TTL, 1)
+	if !d.Group.IsValid() {
+		d.Group = netip.MustParseAddr("224.0.0.81")
+	}
+	return d
+}
+
+// fill adds to a reading what is not in the table.
+func (c *counter) fill(reading *lvs.Reading) {
+	b := c.beyond.Load()
+	if b == nil {
+		b = &beyond{}
+	}
+	reading.Daemons, reading.Timeouts = maps.Clone(b.daemons), b.timeouts
+	for _, destinations := range reading.Usage {
+		for address := range destinations {
+			destinations[address] = lvs.Usage{}
+			if b.busy {
+				destinations[address] = lvs.Usage{Active: 1}
+			}
+		}
+	}
 }
 
 // hang makes the reading of tables wait until a channel is closed.
@@ -72,22 +130,52 @@ type counted struct {
 	counter *counter
 }
 
-// Table counts a table that was read.
-func (c counted) Table() (lvs.Table, error) {
+// Read counts a table that was read.
+func (c counted) Read() (lvs.Reading, error) {
+	c.counter.wholes.Add(1)
+	return c.read(c.Kernel.Read)
+}
+
+// ReadPart counts a table that was read in part.
+func (c counted) ReadPart(known lvs.Table, limit int) (lvs.Reading, error) {
+	limit = cmp.Or(int(c.counter.part.Load()), limit)
+	return c.read(func() (lvs.Reading, error) { return c.Kernel.ReadPart(known, limit) })
+}
+
+// read is either.
+func (c counted) read(read func() (lvs.Reading, error)) (lvs.Reading, error) {
 	if answer := c.counter.answers.Load(); answer != nil {
 		<-*answer
 	}
-	table, err := c.Kernel.Table()
+	reading, err := read()
 	if err == nil {
 		c.counter.passes.Add(1)
+		c.counter.fill(&reading)
 	}
-	return table, err
+	return reading, err
 }
 
-// Apply counts an operation.
-func (c counted) Apply(op lvs.Op) error {
-	c.counter.edits.Add(1)
-	return c.Kernel.Apply(op)
+// ApplyAll counts operations, and does itself what is beyond the table.
+func (c counted) ApplyAll(ops []lvs.Op) []error {
+	c.counter.batches.Add(1)
+	c.counter.edits.Add(uint64(len(ops)))
+	errs := make([]error, len(ops))
+	for start, i := 0, 0; i <= len(ops); i++ {
+		if i < len(ops) && !beyondTable(ops[i]) {
+			continue
+		}
+		copy(errs[start:i], c.Kernel.ApplyAll(ops[start:i]))
+		if i < len(ops) {
+			c.counter.change(func(state *lvs.State, _ *bool) { state.Apply(ops[i]) })
+		}
+		start = i + 1
+	}
+	return errs
+}
+
+// beyondTable says whether an operation is not about the table.
+func beyondTable(op lvs.Op) bool {
+	return op.Kind == lvs.SetTimeouts || op.Kind == lvs.StartDaemon || op.Kind == lvs.StopDaemon
 }
 
 // fixture is a director on a kernel in memory, in a bubble of virtual time.
@@ -170,7 +258,7 @@ func (f *fixture) check(want ...string) {
 	if len(want) == 0 {
 		want = []string{""}
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		f.t.Errorf("kernel (-want +got):\n%s", diff)
 	}
 }
@@ -178,7 +266,7 @@ func (f *fixture) check(want ...string) {
 // checkJournal compares the edits asked of the kernel since the last time.
 func (f *fixture) checkJournal(want ...string) {
 	f.t.Helper()
-	if diff := cmp.Diff(want, f.kernel.Journal()); diff != "" {
+	if diff := gocmp.Diff(want, f.kernel.Journal()); diff != "" {
 		f.t.Errorf("edits (-want +got):\n%s", diff)
 	}
 }
@@ -187,7 +275,7 @@ func (f *fixture) checkJournal(want ...string) {
 func (f *fixture) checkLog(want ...string) {
 	f.t.Helper()
 	got := strings.Split(strings.TrimSpace(f.log.take()), "\n")
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := gocmp.Diff(want, got); diff != "" {
 		f.t.Errorf("log (-want +got):\n%s", diff)
 	}
 }
@@ -195,14 +283,14 @@ func (f *fixture) checkLog(want ...string) {
 // checkProblems compares the problems of the snapshot.
 func (f *fixture) checkProblems(want ...string) {
 	f.t.Helper()
-	if diff := cmp.Diff(want, f.Snapshot().Problems); diff != "" {
+	if diff := gocmp.Diff(want, f.Snapshot().Problems); diff != "" {
 		f.t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
 
 // www returns a virtual server with checked real servers of weight 1.
 func www(addresses ...string) lvs.VirtualServerConfig {
-	config := lvs.VirtualServerConfig{Name: "www", Service: lvs.Service{ServiceKey: key(vip), Scheduler: "wrr"}}
+	config := lvs.VirtualServerConfig{Name: "www", Services: []lvs.Service{{ServiceKey: key(vip), Scheduler: "wrr"}}}
 	for _, address := range addresses {
 		config.RealServers = append(config.RealServers, lvs.RealServerConfig{
 			Address: netip.MustParseAddrPort(address), Weight: 1, Checked: true,
@@ -242,6 +330,12 @@ func held(address, scheduler string, destinations ...string) []lvs.Op {
 	}
 	return ops
 }
+
+// netipComparer lets cmp compare addresses, whose fields are not exported.
+var netipComparer = cmpopts.EquateComparable(netip.AddrPort{}, netip.Addr{})
+
+// ignoreTimes lets cmp compare states whatever their times.
+var ignoreTimes = gocmp.Comparer(func(time.Time, time.Time) bool { return true })
 
 // netipAddress returns an address with its port.
 func netipAddress(address string) netip.AddrPort {

@@ -1,6 +1,9 @@
 package director
 
 import (
+	"cmp"
+	"maps"
+	"net/netip"
 	"slices"
 	"sync"
 
@@ -8,13 +11,54 @@ import (
 )
 
 // mail is what the loop has been told and has not taken yet. Its size is
-// bounded by the number of real servers, however long the loop is busy.
+// bounded by the number of real servers, however long the loop is busy, but
+// for decisions of the administrator.
 type mail struct {
 	configured bool
 	servers    []lvs.VirtualServerConfig // the latest ones
 	owned      []lvs.ServiceKey          // all that were named
-	facts      map[lvs.RealServerKey]lvs.Fact
+	settings   *lvs.Settings             // the latest; nil if there are no new ones
+	followed   bool
+	daemons    map[lvs.SyncRole]lvs.SyncDaemon // the latest
+	inherited  []lvs.SyncDaemon
+	stored     []lvs.StoredOverride
+	facts      map[lvs.RealServerKey]report // the latest of each key
+	reported   uint64                       // how many facts have come
+	overrides  []override                   // in their order
+	zeroes     []zero
+	taken      []chan<- struct{} // closed when the snapshot has what came before
 	clear      []chan<- struct{} // closed when nothing is left
+}
+
+// report is a fact with its place among all that have come: two keys can be
+// of the same real server.
+type report struct {
+	place uint64
+	fact  lvs.Fact
+}
+
+// inOrder calls a function with the facts in the order in which they came.
+func (m *mail) inOrder(visit func(lvs.RealServerKey, lvs.Fact)) {
+	type about struct {
+		key lvs.RealServerKey
+		report
+	}
+	list := make([]about, 0, len(m.facts))
+	for key, r := range m.facts {
+		list = append(list, about{key, r})
+	}
+	slices.SortFunc(list, func(a, b about) int { return cmp.Compare(a.place, b.place) })
+	for _, a := range list {
+		visit(a.key, a.fact)
+	}
+}
+
+// override is a decision of the administrator.
+type override struct {
+	virtualServer string
+	realServer    netip.AddrPort
+	override      lvs.Override
+	answer        chan<- error // holds one
 }
 
 // inbox is where callers leave what they tell the loop.
@@ -47,10 +91,7 @@ func (i *inbox) take() mail {
 // configure leaves a configuration in place of one not taken yet. The keys
 // that were owned with that one stay: they are to be swept all the same.
 func (i *inbox) configure(servers []lvs.VirtualServerConfig, owned []lvs.ServiceKey) {
-	servers = slices.Clone(servers)
-	for n := range servers {
-		servers[n].RealServers = slices.Clone(servers[n].RealServers)
-	}
+	servers = cloneConfigs(servers)
 	i.put(func(m *mail) {
 		m.configured = true
 		m.servers = servers
@@ -58,14 +99,70 @@ func (i *inbox) configure(servers []lvs.VirtualServerConfig, owned []lvs.Service
 	})
 }
 
+// reconfigure leaves a configuration and its settings.
+func (i *inbox) reconfigure(settings lvs.Settings, servers []lvs.VirtualServerConfig) {
+	servers = cloneConfigs(servers)
+	i.put(func(m *mail) {
+		m.configured, m.servers, m.settings = true, servers, &settings
+	})
+}
+
+// cloneConfigs returns a copy that shares nothing that its user may change.
+func cloneConfigs(servers []lvs.VirtualServerConfig) []lvs.VirtualServerConfig {
+	servers = slices.Clone(servers)
+	for n := range servers {
+		servers[n] = servers[n].Clone()
+	}
+	return servers
+}
+
+// adjust leaves settings in place of older ones.
+func (i *inbox) adjust(settings lvs.Settings) {
+	i.put(func(m *mail) { m.settings = &settings })
+}
+
+// follow leaves the wanted sync daemons in place of older ones.
+func (i *inbox) follow(daemons map[lvs.SyncRole]lvs.SyncDaemon) {
+	daemons = maps.Clone(daemons)
+	i.put(func(m *mail) { m.followed, m.daemons = true, daemons })
+}
+
+// inherit leaves the sync daemons of a predecessor.
+func (i *inbox) inherit(daemons []lvs.SyncDaemon) {
+	daemons = slices.Clone(daemons)
+	i.put(func(m *mail) { m.inherited = daemons })
+}
+
+// setOverrides leaves decisions that were stored.
+func (i *inbox) setOverrides(stored []lvs.StoredOverride) {
+	i.put(func(m *mail) { m.stored = append(m.stored, stored...) })
+}
+
+// zero leaves a request to zero counters.
+func (i *inbox) zero(z zero) {
+	i.put(func(m *mail) { m.zeroes = append(m.zeroes, z) })
+}
+
+// override leaves a decision.
+func (i *inbox) override(o override) {
+	i.put(func(m *mail) { m.overrides = append(m.overrides, o) })
+}
+
 // report leaves a fact in place of an older one about the same real server.
 func (i *inbox) report(key lvs.RealServerKey, fact lvs.Fact) {
 	i.put(func(m *mail) {
 		if m.facts == nil {
-			m.facts = make(map[lvs.RealServerKey]lvs.Fact)
+			m.facts = make(map[lvs.RealServerKey]report)
 		}
-		m.facts[key] = fact
+		m.reported++
+		m.facts[key] = report{m.reported, fact}
 	})
+}
+
+// announce leaves a request to be told when what came before is in the
+// snapshot.
+func (i *inbox) announce(reply chan<- struct{}) {
+	i.put(func(m *mail) { m.taken = append(m.taken, reply) })
 }
 
 // clear leaves a request to clear the table.

@@ -1,155 +1,102 @@
-// Package ipvs reads and edits the kernel's IPVS table through moby/ipvs,
-// fenced against what that library gets wrong:
+// Package ipvs reads and edits the kernel's IPVS: services, destinations,
+// daemons of connection synchronization and timeouts.
 //
-//   - it reports success on a kernel without IPVS: see OpenAt;
-//   - its receive loop never gives up, and two goroutines on one handle take
-//     each other's replies: a Client belongs to one goroutine, and one that
-//     waits too long for a reply is woken by closing the socket. That ends a
-//     wait for a reply only: the kernel carries out an edit, and loads a
-//     scheduler for it, before it returns from sending the request, and a call
-//     that hangs there lasts until the kernel lets go;
-//   - it does not read back all that it writes: every edit is built whole from
-//     the wanted object, nothing is read, modified and written;
-//   - it does not send the family of a destination, so that one of another
-//     family than its service's would be installed with a wrong address;
-//   - it reads 16 bits of the 32 of a weight.
+// What moby/ipvs can express is written through that library, fenced against
+// what it gets wrong; everything is read, and the rest is written, by messages
+// of this package's own. Whoever writes an object writes the whole of it,
+// built from the wanted one: nothing is read, modified and written.
 package ipvs
 
 import (
 	"errors"
 	"fmt"
-	"net/netip"
-	"time"
 
-	"github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
 )
 
-// callTimeout is how long one call may take. The kernel answers in
-// microseconds, except where it runs modprobe for a scheduler.
-const callTimeout = 10 * time.Second
-
-// errLost says that the client was closed because a call took too long.
-var errLost = errors.New("ipvs: no answer from the kernel: connection closed")
-
-// Client reads and edits the IPVS table of one network namespace. It belongs
-// to one goroutine.
+// Client reads and edits the IPVS of one network namespace. It belongs to one
+// goroutine. A call waits for an answer for at most some seconds; but the
+// kernel carries out an edit, and loads a scheduler for it, before it returns
+// from taking the request, and a call that hangs there lasts until the kernel
+// lets go.
 type Client struct {
-	handle  Handle
-	check   func() error // whether the handle still talks to IPVS
-	timeout time.Duration
-	lost    bool // a call took too long, the handle is closed
+	handle       Handle
+	services     []Service              // reused by every reading
+	destinations []Destination          // likewise
+	turn         lvs.ServiceKey         // of ReadPart: services behind it have their turn next
+	doubtful     map[ServiceID]struct{} // services in which an edit found something else than it expected; to be read
 }
 
 // NewClient returns a client on a handle, which it owns. It is for tests;
 // Open is what a program wants.
 func NewClient(handle Handle) *Client {
-	return &Client{handle: handle, check: func() error { return nil }, timeout: callTimeout}
+	return &Client{handle: handle, doubtful: make(map[ServiceID]struct{})}
 }
 
 // Close closes the connection to the kernel. The table stays as it is.
 func (c *Client) Close() error {
-	if !c.lost {
-		c.handle.Close()
+	return c.handle.Close()
+}
+
+// Read returns what IPVS holds, as far as lvs can express it: services of
+// other protocols than TCP, UDP and SCTP are left out. Another's edits while
+// it reads can make it miss destinations; the next call sees them. Counters lag behind
+// by up to two seconds, for the kernel sums them up so often; connections do
+// not.
+func (c *Client) Read() (lvs.Reading, error) {
+	return c.ReadPart(nil, 0)
+}
+
+// ReadPart is Read for a caller who knows what the table held: it asks for the
+// destinations only of services that are not in known as they are, or in which
+// an edit has found something else than it expected, and of others, in turn,
+// until these have as many destinations as limit. What known has of the rest is
+// in the reading as it is, and stays the caller's. So every call takes a
+// bounded time, and some calls see everything.
+func (c *Client) ReadPart(known lvs.Table, limit int) (reading lvs.Reading, err error) {
+	if err = c.readTable(&reading, known, limit); err != nil {
+		return lvs.Reading{}, err
+	}
+	daemons, err := c.handle.Daemons()
+	if err != nil {
+		return lvs.Reading{}, fmt.Errorf("ipvs: read the sync daemons: %w", err)
+	}
+	reading.Daemons = make(map[lvs.SyncRole]lvs.SyncDaemon, len(daemons))
+	for _, d := range daemons {
+		reading.Daemons[d.Role] = d.SyncDaemon
+	}
+	reading.Timeouts, err = c.handle.Timeouts()
+	if err != nil {
+		return lvs.Reading{}, fmt.Errorf("ipvs: read the timeouts: %w", err)
+	}
+	return reading, nil
+}
+
+// readServices reads all services.
+func (c *Client) readServices() (err error) {
+	c.services, err = c.handle.Services(c.services[:0])
+	switch {
+	case errors.Is(err, ErrNoIPVS):
+		return err
+	case err != nil:
+		return fmt.Errorf("ipvs: read the services: %w", err)
 	}
 	return nil
 }
 
-// call makes one call of the handle. If no reply comes in time, closing the
-// socket is the only thing that ends the wait: moby/ipvs takes the expiry of
-// its own timeout for a reason to wait again. Whoever wants to know of a call
-// that hangs while it sends must look from outside.
-func (c *Client) call(fn func() error) error {
-	if c.lost {
-		return errLost
+// Zero sets the counters of services and of their destinations to zero, as far
+// as it gets: the error is that of the first one that fails, ESRCH for one
+// that is not in the kernel. Connections are left as they are.
+func (c *Client) Zero(keys ...lvs.ServiceKey) error {
+	requests := make([]Request, len(keys))
+	for i, key := range keys {
+		requests[i] = Request{Command: Zero, Service: Service{ServiceID: idOf(key)}}
 	}
-	watchdog := time.AfterFunc(c.timeout, c.handle.Close)
-	err := fn()
-	if !watchdog.Stop() {
-		c.lost = true
-		return errLost
-	}
-	return err
-}
-
-// Table returns the services that lvs can express, with their destinations:
-// those of TCP and UDP with an address. Another's edits while it reads can
-// make it miss a part; the next call sees it.
-func (c *Client) Table() (lvs.Table, error) {
-	if err := c.check(); err != nil {
-		return nil, err
-	}
-	services, err := c.services()
-	if err != nil {
-		return nil, err
-	}
-	table := make(lvs.Table, len(services))
-	vacant := false
-	for _, service := range services {
-		entry, expressible := entryFrom(service)
-		if !expressible {
-			continue
-		}
-		if err := c.readDestinations(service, entry); err != nil {
-			return nil, err
-		}
-		table[entry.Service.ServiceKey] = entry
-		vacant = vacant || len(entry.Destinations) == 0
-	}
-	if vacant {
-		return table, c.dropVanished(table)
-	}
-	return table, nil
-}
-
-// services returns what the kernel says of all services.
-func (c *Client) services() (services []*ipvs.Service, err error) {
-	err = c.call(func() error {
-		services, err = c.handle.GetServices()
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ipvs: read the services: %w", err)
-	}
-	return services, nil
-}
-
-// readDestinations puts the destinations of a service into its entry.
-func (c *Client) readDestinations(service *ipvs.Service, entry lvs.Entry) error {
-	var found []*ipvs.Destination
-	err := c.call(func() (err error) {
-		found, err = c.handle.GetDestinations(service)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("ipvs: read the destinations of %v: %w", entry.Service.ServiceKey, err)
-	}
-	for _, d := range found {
-		destination := destinationFrom(d)
-		entry.Destinations[destination.Address] = destination
-	}
-	return nil
-}
-
-// dropVanished reads the services once more and drops those that are gone: a
-// service that is deleted after it was listed answers with no destinations,
-// not with an error.
-func (c *Client) dropVanished(table lvs.Table) error {
-	services, err := c.services()
-	if err != nil {
-		return err
-	}
-	present := make(map[lvs.ServiceKey]bool, len(services))
-	for _, service := range services {
-		if entry, expressible := entryFrom(service); expressible {
-			present[entry.Service.ServiceKey] = true
-		}
-	}
-	for key := range table {
-		if !present[key] {
-			delete(table, key)
+	for i, err := range c.handle.Edit(requests...) {
+		if err != nil {
+			return fmt.Errorf("ipvs: zero the counters of %v: %w", keys[i], err)
 		}
 	}
 	return nil
@@ -157,100 +104,76 @@ func (c *Client) dropVanished(table lvs.Table) error {
 
 // Apply carries out one operation. Adding what is there changes it, deleting
 // what is not there succeeds: the state that the operation is meant to lead
-// to counts, and somebody else may have led to it. The errno of the kernel is
-// in the error.
+// to counts, and somebody else may have led to it. A sync daemon that runs is
+// stopped for one with other settings to start: the kernel changes none in
+// place. The errno of the kernel is in the error.
 func (c *Client) Apply(op lvs.Op) error {
-	if err := expressible(op); err != nil {
-		return fmt.Errorf("ipvs: %v: %w", op, err)
+	first, err := requestOf(op)
+	if err == nil {
+		err = c.follow(first, c.handle.Edit(first)[0])
 	}
-	if err := c.apply(op); err != nil {
-		return fmt.Errorf("ipvs: %v: %w", op, explain(op, err))
-	}
-	return nil
+	return describe(op, err)
 }
 
-// apply makes the calls for an operation.
-func (c *Client) apply(op lvs.Op) error {
-	service, destination := serviceOf(op.Service), destinationOf(op.Destination)
-	switch op.Kind {
-	case lvs.AddService:
-		return c.either(unix.EEXIST,
-			func() error { return c.handle.NewService(service) },
-			func() error { return c.handle.UpdateService(service) })
-	case lvs.UpdateService:
-		return c.call(func() error { return c.handle.UpdateService(service) })
-	case lvs.DeleteService:
-		return gone(c.call(func() error { return c.handle.DelService(service) }))
-	case lvs.AddDestination:
-		return c.either(unix.EEXIST,
-			func() error { return c.handle.NewDestination(service, destination) },
-			func() error { return c.handle.UpdateDestination(service, destination) })
-	case lvs.UpdateDestination:
-		return c.either(unix.ENOENT,
-			func() error { return c.handle.UpdateDestination(service, destination) },
-			func() error { return c.handle.NewDestination(service, destination) })
-	case lvs.DeleteDestination:
-		return gone(c.call(func() error { return c.handle.DelDestination(service, destination) }))
+// ApplyAll carries out operations as Apply does, many at a time, whatever
+// becomes of each, and returns the error of each. No two of them may be about
+// the same object, or one of them depend on another that finds something
+// other than it expects: that is how lvs.Diff makes them.
+func (c *Client) ApplyAll(ops []lvs.Op) []error {
+	errs := make([]error, len(ops))
+	requests, indices := make([]Request, 0, len(ops)), make([]int, 0, len(ops))
+	for i, op := range ops {
+		request, err := requestOf(op)
+		if err != nil {
+			errs[i] = describe(op, err)
+			continue
+		}
+		requests, indices = append(requests, request), append(indices, i)
 	}
-	return fmt.Errorf("invalid kind of operation %d", op.Kind)
+	for n, err := range c.handle.Edit(requests...) {
+		i := indices[n]
+		errs[i] = describe(ops[i], c.follow(requests[n], err))
+	}
+	return errs
 }
 
-// either makes the first call, and the second one if the first fails with the
-// given errno.
-func (c *Client) either(errno unix.Errno, first, second func() error) error {
-	err := c.call(first)
-	if errors.Is(err, errno) {
-		err = c.call(second)
-	}
-	return err
-}
-
-// gone takes the errors that say that the object is not there for success.
-func gone(err error) error {
-	if errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT) {
+// follow makes the requests that take a first one to its goal when it found
+// something else than it expects, and returns what has become of it.
+func (c *Client) follow(first Request, err error) error {
+	if err == nil {
 		return nil
 	}
-	return err
-}
-
-// explain says what an errno means where the kernel's word for it misleads.
-func explain(op lvs.Op, err error) error {
+	if first.Command.OnService() {
+		c.doubtful[first.Service.ServiceID] = struct{}{}
+	}
+	var then []Command
 	switch {
-	case op.OnService() && errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("scheduler %q: the kernel does not have it: modprobe ip_vs_%s: %w", op.Service.Scheduler, op.Service.Scheduler, err)
-	case errors.Is(err, unix.ESRCH):
-		return fmt.Errorf("the service is not in the kernel: %w", err)
-	case op.Destination.Address.IsValid() && errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("the kernel does not take the address for a unicast one: %w", err)
-	case errors.Is(err, unix.EPERM):
-		return fmt.Errorf("CAP_NET_ADMIN is needed: %w", err)
-	}
-	return err
-}
-
-// expressible returns an error for an operation that would not do what it
-// says if it went through moby/ipvs.
-func expressible(op lvs.Op) error {
-	address := op.Service.Address
-	if address.Addr().Is4In6() || !address.IsValid() {
-		return fmt.Errorf("service address %v: an IPv4 or IPv6 address is needed", address)
-	}
-	if op.OnService() {
+	case gone(first.Command, err):
 		return nil
+	case errors.Is(err, unix.EEXIST) && first.Command == NewService:
+		then = []Command{SetService}
+	case errors.Is(err, unix.EEXIST) && first.Command == NewDest:
+		then = []Command{SetDest}
+	case errors.Is(err, unix.ENOENT) && first.Command == SetDest:
+		then = []Command{NewDest}
+	case errors.Is(err, unix.EEXIST) && first.Command == NewDaemon:
+		then = []Command{DelDaemon, NewDaemon}
 	}
-	destination := op.Destination
-	switch {
-	case !sameFamilies(address, destination.Address):
-		return fmt.Errorf("destination %v is not of the address family of the service", destination.Address)
-	case destination.Weight > lvs.MaxWeight:
-		return fmt.Errorf("weight %d: at most %d is allowed", destination.Weight, lvs.MaxWeight)
-	case destination.Forwarding != lvs.Masquerade:
-		return fmt.Errorf("%v", destination.Forwarding)
+	for _, command := range then {
+		next := first
+		next.Command = command
+		if err = c.handle.Edit(next)[0]; err != nil && !gone(command, err) {
+			return err
+		}
 	}
-	return nil
+	return err
 }
 
-// sameFamilies says whether two addresses are of one family.
-func sameFamilies(a, b netip.AddrPort) bool {
-	return b.IsValid() && a.Addr().BitLen() == b.Addr().BitLen() && !b.Addr().Is4In6()
+// gone says whether an error means that what was to be deleted is not there.
+func gone(command Command, err error) bool {
+	switch command {
+	case DelService, DelDest, DelDaemon:
+		return errors.Is(err, unix.ESRCH) || errors.Is(err, unix.ENOENT)
+	}
+	return false
 }

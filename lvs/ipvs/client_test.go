@@ -7,12 +7,9 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	moby "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
@@ -36,14 +33,24 @@ func op(kind lvs.OpKind, s lvs.Service, address string, weight uint32) lvs.Op {
 	return o
 }
 
+// apply carries out operations.
+func apply(t testing.TB, c *ipvs.Client, ops ...lvs.Op) {
+	t.Helper()
+	for _, op := range ops {
+		if err := c.Apply(op); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // checkTable compares what a client reads.
 func checkTable(t testing.TB, c *ipvs.Client, want lvs.Table) {
 	t.Helper()
-	got, err := c.Table()
+	got, err := c.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+	if diff := cmp.Diff(want, got.Table, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }
@@ -57,6 +64,16 @@ var clientTests = map[string]func(t *testing.T, c *ipvs.Client, others ipvs.Hand
 	"foreign":   testForeign,
 	"errors":    testErrors,
 	"ipv6":      testIPv6,
+	"services":  testServices,
+	"kinds":     testDestinations,
+	"all":       testApplyAll,
+	"part":      testReadPart,
+	"unknown":   testReadUnknown,
+	"remade":    testReadRemade,
+	"doubtful":  testReadDoubtful,
+	"daemons":   testDaemons,
+	"timeouts":  testTimeouts,
+	"zero":      testZero,
 	"empty":     func(t *testing.T, c *ipvs.Client, _ ipvs.Handle) { checkTable(t, c, lvs.Table{}) },
 	"scheduler": testScheduler,
 }
@@ -112,70 +129,72 @@ func testLevel(t *testing.T, c *ipvs.Client, _ ipvs.Handle) {
 // reset by an update.
 func testAltered(t *testing.T, c *ipvs.Client, others ipvs.Handle) {
 	s := service("192.0.2.1:80", "rr")
-	add, update := op(lvs.AddDestination, s, "198.51.100.1:80", 1), op(lvs.UpdateDestination, s, "198.51.100.1:80", 1)
-	for _, o := range []lvs.Op{op(lvs.AddService, s, "", 0), add} {
-		if err := c.Apply(o); err != nil {
-			t.Fatal(err)
-		}
-	}
-	plain, err := c.Table()
+	apply(t, c, op(lvs.AddService, s, "", 0), op(lvs.AddDestination, s, "198.51.100.1:80", 1))
+	plain, err := c.Read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, alter := range map[string]func() error{
-		"persistence": func() error {
-			altered := ipvstest.TCP("192.0.2.1:80", "rr")
-			altered.Flags, altered.Timeout = 1, 300
-			return others.UpdateService(altered)
-		},
-		"netmask": func() error {
-			altered := ipvstest.TCP("192.0.2.1:80", "rr")
-			altered.Netmask = 0x00ffffff
-			return others.UpdateService(altered)
-		},
-		"direct routing": func() error {
-			altered := ipvstest.Destination("198.51.100.1:80", 1)
-			altered.ConnectionFlags = moby.ConnectionFlagDirectRoute
-			return others.UpdateDestination(ipvstest.TCP("192.0.2.1:80", "rr"), altered)
-		},
-		"thresholds": func() error {
-			altered := ipvstest.Destination("198.51.100.1:80", 1)
-			altered.UpperThreshold, altered.LowerThreshold = 20, 10
-			return others.UpdateDestination(ipvstest.TCP("192.0.2.1:80", "rr"), altered)
-		},
+	plainService, plainDestination := ipvstest.TCP("192.0.2.1:80", "rr"), ipvstest.Destination("198.51.100.1:80", 1)
+	for name, alter := range map[string]func(*ipvs.Service, *ipvs.Destination){
+		"persistence":                  func(s *ipvs.Service, _ *ipvs.Destination) { s.Flags, s.Timeout = ipvs.FlagPersistent, 300 },
+		"persistence without timeout":  func(s *ipvs.Service, _ *ipvs.Destination) { s.Flags = ipvs.FlagPersistent },
+		"timeout without persistence":  func(s *ipvs.Service, _ *ipvs.Destination) { s.Timeout = 300 },
+		"netmask":                      func(s *ipvs.Service, _ *ipvs.Destination) { s.Netmask = 0x00ffffff },
+		"netmask with a gap":           func(s *ipvs.Service, _ *ipvs.Destination) { s.Netmask = 0xff00ff00 },
+		"no netmask":                   func(s *ipvs.Service, _ *ipvs.Destination) { s.Netmask = 0 },
+		"engine":                       func(s *ipvs.Service, _ *ipvs.Destination) { s.Engine = "sip" },
+		"flags":                        func(s *ipvs.Service, _ *ipvs.Destination) { s.Flags = 0x4000 },
+		"flag of the scheduler":        func(s *ipvs.Service, _ *ipvs.Destination) { s.Flags = 0x8 },
+		"weight":                       func(_ *ipvs.Service, d *ipvs.Destination) { d.Weight = 65537 },
+		"direct routing":               func(_ *ipvs.Service, d *ipvs.Destination) { d.Method = ipvs.MethodDirect },
+		"local node":                   func(_ *ipvs.Service, d *ipvs.Destination) { d.Method = ipvs.MethodLocalNode },
+		"tunnel":                       func(_ *ipvs.Service, d *ipvs.Destination) { d.Method = ipvs.MethodTunnel },
+		"type of no tunnel":            func(_ *ipvs.Service, d *ipvs.Destination) { d.TunnelType = 2 },
+		"flags of no tunnel":           func(_ *ipvs.Service, d *ipvs.Destination) { d.TunnelFlags = 0x100 },
+		"unknown type of tunnel":       func(_ *ipvs.Service, d *ipvs.Destination) { d.Method, d.TunnelType = ipvs.MethodTunnel, 9 },
+		"unknown checksum of a tunnel": func(_ *ipvs.Service, d *ipvs.Destination) { d.Method, d.TunnelFlags = ipvs.MethodTunnel, 0x100 },
+		"thresholds":                   func(_ *ipvs.Service, d *ipvs.Destination) { d.Upper, d.Lower = 20, 10 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			if err := alter(); err != nil {
-				t.Fatal(err)
+			service, destination := plainService, plainDestination
+			alter(&service, &destination)
+			for _, err := range others.Edit(
+				ipvs.Request{Command: ipvs.SetService, Service: service},
+				ipvs.Request{Command: ipvs.SetDest, Service: service, Destination: destination},
+			) {
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-			have, err := c.Table()
+			have, err := c.Read()
 			if err != nil {
 				t.Fatal(err)
 			}
-			ops := lvs.Diff(have, plain, func(lvs.ServiceKey) bool { return true })
+			ops := lvs.Diff(have.State, plain.State, everything{})
 			if len(ops) != 1 || ops[0].Kind != lvs.UpdateService && ops[0].Kind != lvs.UpdateDestination {
 				t.Fatalf("operations %v, want one update", ops)
 			}
-			if err := c.Apply(ops[0]); err != nil {
-				t.Fatal(err)
-			}
-			checkTable(t, c, plain)
+			apply(t, c, ops[0])
+			checkTable(t, c, plain.Table)
 		})
-	}
-	if err := c.Apply(update); err != nil {
-		t.Error(err)
 	}
 }
 
+// everything takes all that the kernel holds for ours.
+type everything struct{}
+
+// Ours is true.
+func (everything) Ours(lvs.ServiceKey) bool { return true }
+
+// OursRole is true.
+func (everything) OursRole(lvs.SyncRole) bool { return true }
+
 // testForeign checks that services that lvs cannot express are not read.
 func testForeign(t *testing.T, c *ipvs.Client, others ipvs.Handle) {
-	sctp := ipvstest.TCP("192.0.2.1:80", "rr")
-	sctp.Protocol = unix.IPPROTO_SCTP
-	mark := &moby.Service{AddressFamily: unix.AF_INET, Netmask: 0xffffffff, FWMark: 7, SchedName: "sh"}
-	udp := ipvstest.TCP("192.0.2.1:53", "rr")
-	udp.Protocol = unix.IPPROTO_UDP
-	for _, s := range []*moby.Service{sctp, mark, udp} {
-		if err := others.NewService(s); err != nil {
+	esp, udp := ipvstest.TCP("192.0.2.1:80", "rr"), ipvstest.TCP("192.0.2.1:53", "rr")
+	esp.Protocol, udp.Protocol = unix.IPPROTO_ESP, unix.IPPROTO_UDP
+	for _, s := range []ipvs.Service{esp, udp} {
+		if err := others.Edit(ipvs.Request{Command: ipvs.NewService, Service: s})[0]; err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -184,40 +203,6 @@ func testForeign(t *testing.T, c *ipvs.Client, others ipvs.Handle) {
 		Service:      lvs.Service{ServiceKey: key, Scheduler: "rr"},
 		Destinations: map[netip.AddrPort]lvs.Destination{},
 	}})
-}
-
-// testErrors checks the sentences and causes of errors.
-func testErrors(t *testing.T, c *ipvs.Client, _ ipvs.Handle) {
-	s := service("192.0.2.1:80", "rr")
-	if err := c.Apply(op(lvs.AddService, s, "", 0)); err != nil {
-		t.Fatal(err)
-	}
-	mapped := service("[::ffff:192.0.2.1]:80", "rr")
-	forwarding := op(lvs.AddDestination, s, "198.51.100.1:80", 1)
-	forwarding.Destination.Forwarding = 3
-	for _, test := range []struct {
-		op    lvs.Op
-		words string
-	}{
-		{op(lvs.AddService, service("192.0.2.2:80", "nosuch"), "", 0), `scheduler "nosuch": the kernel does not have it: modprobe ip_vs_nosuch`},
-		{op(lvs.UpdateService, service("192.0.2.1:80", "nosuch"), "", 0), `scheduler "nosuch"`},
-		{op(lvs.AddDestination, service("192.0.2.2:80", "rr"), "198.51.100.1:80", 1), "the service is not in the kernel"},
-		{op(lvs.AddDestination, s, "198.51.100.1:80", 65536), "weight 65536: at most 65535 is allowed"},
-		{op(lvs.AddDestination, s, "[2001:db8::1]:80", 1), "is not of the address family of the service"},
-		{op(lvs.AddDestination, s, "[::ffff:198.51.100.1]:80", 1), "is not of the address family of the service"},
-		{op(lvs.AddDestination, s, "224.0.0.18:80", 1), "does not take the address for a unicast one"},
-		{op(lvs.AddService, mapped, "", 0), "an IPv4 or IPv6 address is needed"},
-		{lvs.Op{Kind: lvs.AddService}, "an IPv4 or IPv6 address is needed"},
-		{lvs.Op{Kind: lvs.AddDestination, Service: s}, "is not of the address family of the service"},
-		{lvs.Op{Kind: 99, Service: s}, "is not of the address family of the service"},
-		{forwarding, "invalid forwarding method"},
-	} {
-		err := c.Apply(test.op)
-		if err == nil || !strings.Contains(err.Error(), test.words) || !strings.Contains(err.Error(), test.op.String()) {
-			t.Errorf("%v: error %v, want one that names it and has %q", test.op, err, test.words)
-		}
-	}
-	checkTable(t, c, lvs.Table{s.ServiceKey: {Service: s, Destinations: map[netip.AddrPort]lvs.Destination{}}})
 }
 
 // testIPv6 checks a service whose addresses are IPv6.
@@ -270,11 +255,11 @@ func TestAnyOperations(t *testing.T) {
 			}
 			want.Apply(o)
 		}
-		got, err := c.Table()
+		got, err := c.Read()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
+		if diff := cmp.Diff(want, got.Table, cmpopts.EquateComparable(netip.AddrPort{})); diff != "" {
 			t.Fatalf("table (-want +got):\n%s", diff)
 		}
 	})
@@ -289,7 +274,7 @@ func TestErrno(t *testing.T) {
 		t.Fatal(err)
 	}
 	kernel.Fail(-1, unix.ENOBUFS)
-	if _, err := c.Table(); !errors.Is(err, unix.ENOBUFS) {
+	if _, err := c.Read(); !errors.Is(err, unix.ENOBUFS) {
 		t.Errorf("Table: %v, want ENOBUFS", err)
 	}
 	for kind := lvs.AddService; kind <= lvs.DeleteService; kind++ {
@@ -306,44 +291,6 @@ func TestErrno(t *testing.T) {
 	}
 }
 
-// silent is a kernel that does not answer: calls end when the connection is
-// closed, as those of moby/ipvs do.
-type silent struct {
-	ipvs.Handle
-	closed chan struct{}
-}
-
-// GetServices waits for an answer.
-func (s silent) GetServices() ([]*moby.Service, error) {
-	<-s.closed
-	return nil, os.ErrClosed
-}
-
-// Close ends the wait.
-func (s silent) Close() { close(s.closed) }
-
-// TestNoAnswer checks that a call does not wait for ever, that later calls
-// fail at once, and that the connection is closed once.
-func TestNoAnswer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := ipvs.NewClient(silent{ipvstest.New().Handle(), make(chan struct{})})
-		start := time.Now()
-		if _, err := c.Table(); err == nil || !strings.Contains(err.Error(), "no answer from the kernel") {
-			t.Errorf("error %v, want one that says that there was no answer", err)
-		}
-		if waited := time.Since(start); waited > 10*time.Second {
-			t.Errorf("waited for %v", waited)
-		}
-		start = time.Now()
-		if err := c.Apply(op(lvs.AddService, service("192.0.2.1:80", "rr"), "", 0)); err == nil || time.Since(start) > 0 {
-			t.Errorf("a lost connection was used, or waited for: %v", err)
-		}
-		if err := c.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
 // racing is a kernel that somebody else flushes after the services were
 // listed.
 type racing struct {
@@ -351,9 +298,9 @@ type racing struct {
 	kernel *ipvstest.Kernel
 }
 
-// GetServices lists the services, just before they go.
-func (r racing) GetServices() ([]*moby.Service, error) {
-	services, err := r.Handle.GetServices()
+// Services lists the services, just before they go.
+func (r racing) Services(to []ipvs.Service) ([]ipvs.Service, error) {
+	services, err := r.Handle.Services(to)
 	r.kernel.Flush()
 	return services, err
 }
@@ -382,7 +329,7 @@ func TestOpen(t *testing.T) {
 		t.Error("a client and an error")
 	}
 	if err == nil {
-		if _, err := c.Table(); err != nil {
+		if _, err := c.Read(); err != nil {
 			t.Error(err)
 		}
 	}

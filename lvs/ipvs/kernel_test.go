@@ -3,10 +3,10 @@
 package ipvs_test
 
 import (
-	"flag"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	moby "github.com/moby/ipvs"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -29,7 +28,7 @@ import (
 // IPVS table is empty. The thread is not given back, and dies with the test;
 // if it is the process's first one it does not, and the namespace stays: its
 // table is emptied at the end, or it would keep modules from being unloaded.
-func enterNamespace(t *testing.T) {
+func enterNamespace(t testing.TB) {
 	t.Helper()
 	runtime.LockOSThread()
 	ns, err := netns.New()
@@ -38,24 +37,63 @@ func enterNamespace(t *testing.T) {
 	}
 	t.Cleanup(func() {
 		ns.Close()
-		handle, err := moby.New("")
-		if err == nil {
-			err = handle.Flush()
-			handle.Close()
-		}
-		if err != nil {
-			t.Error(err)
-		}
+		flush(t)
 	})
-	// Without any address the kernel takes none for a unicast one, and refuses
-	// every destination.
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
+	addInterfaces(t)
+}
+
+// flush empties the table of the calling thread's namespace.
+func flush(t testing.TB) {
+	if out, err := exec.Command("ipvsadm", "-C").CombinedOutput(); err != nil {
+		t.Errorf("ipvsadm -C: %v: %s", err, out)
 	}
+}
+
+// addInterfaces adds the interfaces eth0 and eth1, with which sync daemons
+// run, and sets them and lo up: without any address the kernel takes none for
+// a unicast one, and refuses every destination.
+func addInterfaces(t testing.TB) {
+	t.Helper()
+	attributes := netlink.NewLinkAttrs()
+	attributes.Name = "eth0"
+	err := netlink.LinkAdd(&netlink.Veth{LinkAttrs: attributes, PeerName: "eth1"})
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, name := range []string{"lo", "eth0", "eth1"} {
+		link, err := netlink.LinkByName(name)
+		if err == nil {
+			err = netlink.LinkSetUp(link)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, address := range []string{"192.0.2.100/24", "2001:db8:1::1/64"} {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed, err := netlink.ParseAddr(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parsed.Flags = unix.IFA_F_NODAD // or a daemon cannot send from it at once
+		if err := netlink.AddrAdd(link, parsed); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// openHandle opens a connection in a namespace of the test's own.
+func openHandle(t *testing.T) ipvs.Handle {
+	t.Helper()
+	enterNamespace(t)
+	handle, err := ipvs.OpenHandle("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return handle
 }
 
 // kernelSchedulers returns the schedulers that the running kernel has, as its
@@ -98,15 +136,21 @@ func TestKernelSchedulers(t *testing.T) {
 	}
 }
 
-// TestConformKernel runs the conformance test on the real kernel.
+// TestConformKernel runs the conformance test on the real kernel: as a program
+// uses it, and without moby/ipvs.
 func TestConformKernel(t *testing.T) {
-	ipvstest.Conform(t, kernelSchedulers(t), func(t *testing.T) ipvs.Handle {
-		enterNamespace(t)
-		handle, err := moby.New("")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return handle
+	schedulers := kernelSchedulers(t)
+	t.Run("moby", func(t *testing.T) {
+		ipvstest.Conform(t, schedulers, func(t *testing.T) ipvs.Handle {
+			h := openHandle(t)
+			if !ipvs.UsesMoby(h) {
+				t.Error("moby/ipvs is not used")
+			}
+			return h
+		})
+	})
+	t.Run("messages", func(t *testing.T) {
+		ipvstest.Conform(t, schedulers, func(t *testing.T) ipvs.Handle { return ipvs.WithoutMoby(openHandle(t)) })
 	})
 }
 
@@ -114,17 +158,13 @@ func TestConformKernel(t *testing.T) {
 func TestClientKernel(t *testing.T) {
 	for name, test := range clientTests {
 		t.Run(name, func(t *testing.T) {
-			enterNamespace(t)
+			others := openHandle(t)
+			defer others.Close()
 			c, err := ipvs.Open()
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			others, err := moby.New("")
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer others.Close()
 			test(t, c, others)
 		})
 	}
@@ -140,38 +180,30 @@ func ipvsadm(t *testing.T, arguments ...string) string {
 	return string(out)
 }
 
-// tutorial are the operations that build the table of two web servers.
-func tutorial() []lvs.Op {
-	www := service("192.168.56.10:80", "wrr")
-	dns := service("[2001:db8::1]:53", "rr")
-	dns.Protocol = lvs.UDP
-	return []lvs.Op{
-		op(lvs.AddService, www, "", 0),
-		op(lvs.AddDestination, www, "192.168.200.11:80", 3),
-		op(lvs.AddDestination, www, "192.168.200.12:8080", 1),
-		op(lvs.AddService, dns, "", 0),
-		op(lvs.AddDestination, dns, "[2001:db8::2]:53", 1),
-	}
-}
-
-// TestIpvsadm checks that ipvsadm sees what the client writes, and the client
-// what ipvsadm writes: nothing is to be changed on a table that was restored
-// from ipvsadm's own output.
-func TestIpvsadm(t *testing.T) {
+// openClient opens a client in a namespace of the test's own.
+func openClient(t testing.TB) *ipvs.Client {
+	t.Helper()
 	enterNamespace(t)
 	c, err := ipvs.Open()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	for _, o := range tutorial() {
-		if err := c.Apply(o); err != nil {
-			t.Fatal(err)
-		}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// TestIpvsadm checks that ipvsadm sees what the client writes, and the client
+// what ipvsadm writes: nothing is to be changed on a table that was restored
+// from ipvsadm's own output, which leaves out thresholds.
+func TestIpvsadm(t *testing.T) {
+	c := openClient(t)
+	memory := ipvstest.New()
+	for _, o := range additions() {
+		o.Destination.Upper, o.Destination.Lower = 0, 0
+		apply(t, c, o)
+		memory.Edit(o)
 	}
 	saved := ipvsadm(t, "-Sn")
-	memory := ipvstest.New()
-	memory.Edit(tutorial()...)
 	if got, want := sortedLines(saved), sortedLines(memory.String()); got != want {
 		t.Errorf("ipvsadm -Sn:\n%s\nwant:\n%s", got, want)
 	}
@@ -181,6 +213,88 @@ func TestIpvsadm(t *testing.T) {
 		ipvsadm(t, strings.Fields(line)...)
 	}
 	checkTable(t, c, memory.Table())
+}
+
+// TestIpvsadmThresholds checks that ipvsadm sees thresholds.
+func TestIpvsadmThresholds(t *testing.T) {
+	c := openClient(t)
+	s := service("192.0.2.1:80", "rr")
+	add := op(lvs.AddDestination, s, "198.51.100.1:80", 1)
+	add.Destination.Upper, add.Destination.Lower = 20, 10
+	apply(t, c, op(lvs.AddService, s, "", 0), add)
+	checkFields(t, ipvsadm(t, "-Ln", "--thresholds"), "-> 198.51.100.1:80 20 10 0 0")
+}
+
+// TestIpvsadmState checks that ipvsadm sees timeouts and daemons.
+func TestIpvsadmState(t *testing.T) {
+	c := openClient(t)
+	receiver := daemonOp(lvs.SyncReceiver, 255)
+	receiver.Daemon.Group = netip.MustParseAddr("ff02::81")
+	apply(t, c, daemonOp(lvs.SyncSender, 7), receiver,
+		lvs.Op{Kind: lvs.SetTimeouts, Timeouts: lvs.Timeouts{TCP: time.Hour, TCPFin: time.Minute, UDP: time.Second}})
+	checkFields(t, ipvsadm(t, "-Ln", "--daemon"),
+		"master sync daemon (mcast=eth0, syncid=7, maxlen=1400, group=224.0.0.82, port=8849, ttl=2)",
+		"backup sync daemon (mcast=eth0, syncid=255, maxlen=1400, group=ff02::81, port=8849, ttl=2)")
+	checkFields(t, ipvsadm(t, "-Ln", "--timeout"), "Timeout (tcp tcpfin udp): 3600 60 1")
+}
+
+// checkFields checks that text has lines, however they are spaced.
+func checkFields(t *testing.T, text string, lines ...string) {
+	t.Helper()
+	var got []string
+	for line := range strings.Lines(text) {
+		got = append(got, strings.Join(strings.Fields(line), " "))
+	}
+	for _, line := range lines {
+		if !slices.Contains(got, line) {
+			t.Errorf("no line %q in\n%s", line, text)
+		}
+	}
+}
+
+// TestTraffic checks that what a destination does is read, as ipvsadm reads
+// it, and that zeroing leaves its connections.
+func TestTraffic(t *testing.T) {
+	c := openClient(t)
+	s := service("192.0.2.100:7", "rr")
+	s.Protocol = lvs.UDP
+	apply(t, c, op(lvs.AddService, s, "", 0), op(lvs.AddDestination, s, "192.0.2.100:9", 1))
+	client, err := net.Dial("udp", s.Address.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for range 3 {
+		// That nobody listens at the destination is told the next time.
+		_, _ = client.Write(make([]byte, 100))
+	}
+	key := lvs.RealServerKey{Service: s.ServiceKey, Address: netip.MustParseAddrPort("192.0.2.100:9")}
+	usage := func() lvs.Usage {
+		reading, err := c.Read()
+		if err != nil {
+			t.Fatal(err)
+		}
+		usage, _ := reading.Usage.Of(key)
+		return usage
+	}
+	got := usage()
+	// The kernel sums its counters up every two seconds.
+	for range 600 {
+		if got.Connections != 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+		got = usage()
+	}
+	if got.Connections != 1 || got.PacketsIn == 0 || got.BytesIn != 128*got.PacketsIn || got.Inactive != 1 || got.Idle() {
+		t.Errorf("%+v, want one connection with packets of 128 bytes; ipvsadm:\n%s", got, ipvsadm(t, "-Ln", "--stats", "--exact"))
+	}
+	if err := c.Zero(s.ServiceKey); err != nil {
+		t.Fatal(err)
+	}
+	if got := usage(); got != (lvs.Usage{Inactive: 1}) {
+		t.Errorf("zeroed: %+v, want one connection and nothing else", got)
+	}
 }
 
 // sortedLines returns text with its lines sorted.
@@ -210,104 +324,116 @@ func TestOpenAt(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer here.Close()
-	for _, o := range tutorial() {
-		if err := c.Apply(o); err != nil {
-			t.Fatal(err)
-		}
-	}
+	apply(t, c, op(lvs.AddService, service("192.0.2.1:80", "rr"), "", 0), daemonOp(lvs.SyncSender, 1),
+		op(lvs.AddDestination, service("192.0.2.1:80", "rr"), "198.51.100.1:80", 1))
 	checkTable(t, here, lvs.Table{})
-	if table, err := c.Table(); err != nil || len(table) != 2 {
-		t.Errorf("table %v, error %v; want two services", table, err)
+	if got, err := c.Read(); err != nil || len(got.Table) != 1 || len(got.Daemons) != 1 {
+		t.Errorf("%+v, error %v; want a service and a daemon", got.State, err)
 	}
 }
 
-// TestLarge checks a table of which no part fits one message, and logs how
-// long it takes to write and to read it.
+// large are the operations that add n services with m destinations each, of
+// which a part does not fit one message.
+func large(n, m int) (ops []lvs.Op) {
+	for i := range n {
+		s := service(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(1+i)).String(), "wrr")
+		ops = append(ops, op(lvs.AddService, s, "", 0))
+		for j := range m {
+			ops = append(ops, op(lvs.AddDestination, s, fmt.Sprintf("198.51.%d.%d:80", j/200, 1+j%200), uint32(j)))
+		}
+	}
+	return ops
+}
+
+// TestLarge checks tables of which parts do not fit one message.
 func TestLarge(t *testing.T) {
-	enterNamespace(t)
-	c, err := ipvs.Open()
-	if err != nil {
+	for _, size := range [][2]int{{1, 400}, {200, 1}, {60, 2}} {
+		c, want := openClient(t), lvs.Table{}
+		ops := large(size[0], size[1])
+		if err := errors.Join(c.ApplyAll(ops)...); err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range ops {
+			want.Apply(o)
+		}
+		checkTable(t, c, want)
+	}
+}
+
+// TestSmallBuffer checks that answers are not missed that do not fit into the
+// receive buffer.
+func TestSmallBuffer(t *testing.T) {
+	h := openHandle(t)
+	defer h.Close()
+	if err := ipvs.SetReceiveBuffer(h, 1); err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	want := lvs.Table{}
-	start := time.Now()
-	apply := func(o lvs.Op) {
-		if err := c.Apply(o); err != nil {
-			t.Fatal(err)
-		}
+	c, want := ipvs.NewClient(h), lvs.Table{}
+	ops := large(3, 200)
+	if err := errors.Join(c.ApplyAll(ops)...); err != nil {
+		t.Error(err)
+	}
+	for _, o := range ops {
 		want.Apply(o)
 	}
-	for n := range 60 {
-		s := service(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, 1}), uint16(1+n)).String(), "wrr")
-		apply(op(lvs.AddService, s, "", 0))
-		destinations := 2
-		if n == 0 {
-			destinations = 400
-		}
-		for m := range destinations {
-			apply(op(lvs.AddDestination, s, fmt.Sprintf("198.51.%d.%d:80", m/200, 1+m%200), uint32(m)))
-		}
-	}
-	t.Logf("written in %v", time.Since(start))
-	start = time.Now()
 	checkTable(t, c, want)
-	t.Logf("read in %v", time.Since(start))
 }
 
-// reloadVariable makes the test binary run reloadModule instead of the tests.
-const reloadVariable = "BASCULE_TEST_RELOAD"
-
-// TestMain runs the tests, and after them, if no test was picked by name, the
-// one that leaves nothing for others to test.
-func TestMain(m *testing.M) {
-	if os.Getenv(reloadVariable) != "" {
-		fmt.Print(reloadModule())
-		return
+// BenchmarkProgram measures how long it takes to program services with 50
+// destinations each, 1000 and 5000 in all.
+func BenchmarkProgram(b *testing.B) {
+	for _, test := range []struct {
+		name    string
+		program func(ipvs.Handle, []lvs.Op) error
+	}{
+		{"one by one, by moby", applyEach},
+		{"one by one, by messages", func(h ipvs.Handle, ops []lvs.Op) error { return applyEach(ipvs.WithoutMoby(h), ops) }},
+		{"all at once", func(h ipvs.Handle, ops []lvs.Op) error { return errors.Join(ipvs.NewClient(h).ApplyAll(ops)...) }},
+	} {
+		for _, services := range []int{20, 100} {
+			b.Run(fmt.Sprint(50*services, ", ", test.name), func(b *testing.B) {
+				enterNamespace(b)
+				ops := large(services, 50)
+				for b.Loop() {
+					h, err := ipvs.OpenHandle("")
+					if err == nil {
+						err = test.program(h, ops)
+					}
+					if err != nil {
+						b.Fatal(err)
+					}
+					b.StopTimer()
+					h.Close()
+					flush(b)
+					b.StartTimer()
+				}
+			})
+		}
 	}
-	code := m.Run()
-	if code == 0 && flag.Lookup("test.run").Value.String() == "" && !checkModuleReload() {
-		code = 1
-	}
-	os.Exit(code)
 }
 
-// checkModuleReload checks that a process whose ip_vs module is loaded anew
-// says so, rather than that every edit succeeds.
-func checkModuleReload() bool {
-	self, err := os.Executable()
-	if err != nil {
-		fmt.Println(err)
-		return false
+// applyEach carries out operations one by one.
+func applyEach(h ipvs.Handle, ops []lvs.Op) error {
+	c := ipvs.NewClient(h)
+	for _, op := range ops {
+		if err := c.Apply(op); err != nil {
+			return err
+		}
 	}
-	command := exec.Command(self)
-	command.Env = append(os.Environ(), reloadVariable+"=1")
-	out, err := command.CombinedOutput()
-	want := "reload: done\ntable: the ip_vs module was loaded anew since this process started: restart it\n" +
-		"open: the ip_vs module was loaded anew since this process started: restart it\n"
-	if err != nil || string(out) != want {
-		fmt.Printf("--- FAIL: module reload: error %v, output:\n%swant:\n%s", err, out, want)
-		return false
-	}
-	fmt.Println("--- PASS: module reload")
-	return true
+	return nil
 }
 
-// reloadModule opens a client, unloads the module and loads it again, and
-// returns what the client says then. It poisons moby/ipvs for the rest of the
-// process.
-func reloadModule() string {
-	c, err := ipvs.Open()
-	if err != nil {
-		return err.Error()
+// BenchmarkRead measures how long it takes to read 1000 services with 10
+// destinations each.
+func BenchmarkRead(b *testing.B) {
+	c := openClient(b)
+	if err := errors.Join(c.ApplyAll(large(1000, 10))...); err != nil {
+		b.Fatal(err)
 	}
-	defer c.Close()
-	script := "for n in $(seq 100); do modprobe -r $(lsmod | grep -o '^ip_vs_[a-z]*') ip_vs 2>/dev/null && modprobe ip_vs && echo done && exit; sleep 0.1; done; lsmod | grep ip_vs"
-	out, err := exec.Command("sh", "-c", script).CombinedOutput()
-	if err != nil {
-		return fmt.Sprintf("reload: %v: %s", err, out)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Read(); err != nil {
+			b.Fatal(err)
+		}
 	}
-	_, tableErr := c.Table()
-	_, openErr := ipvs.Open()
-	return fmt.Sprintf("reload: %stable: %v\nopen: %v\n", out, tableErr, openErr)
 }

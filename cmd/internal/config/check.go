@@ -1,167 +1,124 @@
 package config
 
 import (
-	"math"
-	"net/netip"
-	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"bascule/checker"
 )
 
-const (
-	// typeNone is the type of check of real servers that are always members.
-	typeNone = "none"
-	// unset marks durations whose default depends on the interval.
-	unset = time.Duration(math.MinInt64)
-	// maxCheckTime bounds the times of checks. It is far above what is of use
-	// and far below what overflows.
-	maxCheckTime = time.Hour
-	// maxCount bounds rise and fall.
-	maxCount = 1000
-	// usualTime is the default of timeout and jitter, unless the interval is
-	// shorter. Jitter spreads the probes of many real servers for good, since
-	// the interval counts from start to start.
-	usualTime = time.Second
-)
-
-// check is what has been said so far about the check of a real server.
+// check is what has been said so far about the check of a real server: a kind
+// with its parameters, or a combination.
 type check struct {
-	kind                      string // "" if nothing has been said
-	interval, timeout, jitter time.Duration
-	rise, fall                int64
-	http                      checker.HTTP
+	kind   *kind // nil if nothing has been said, and of a combination
+	pace   pace
+	way    checkWay
+	values values
+	joint  *joint // nil unless it is a combination
+	typeAt place  // where the kind was said
+	broken bool   // something of it has been reported, so that what is missing may be there
 }
 
-// defaultCheck is the check about which nothing has been said. Two failures in
-// a row, so that one lost packet takes no real server out.
-func defaultCheck() check {
-	return check{
-		interval: 2 * time.Second, timeout: unset, jitter: unset, rise: 1, fall: 2,
-		http: checker.HTTP{Method: "GET", Path: "/", Status: "200-399"},
-	}
+// checkReader reads checks of a configuration with these directors.
+type checkReader struct {
+	*problems
+	nodes []string
 }
 
-// httpKeys are the keys of a check that only an HTTP check has.
-var httpKeys = []string{"path", "host", "method", "status"}
+// defaultCheck is the check about which nothing has been said.
+func defaultCheck() check { return check{pace: defaultPace()} }
 
-// check reads the check of a table that has one, over what was said before.
-func (p *problems) check(of section, before check) check {
-	n := of.table["check"]
+// isSaid is true of a check that has a type or is a combination.
+func (c check) isSaid() bool { return c.kind != nil || c.joint != nil }
+
+// isNone is true of a check that makes a real server a member for good.
+func (c check) isNone() bool { return c.kind == kindNone }
+
+// of reads the check of a table that has one, over what was said before.
+func (r checkReader) of(s section, before check) check {
+	n := s.table["check"]
 	if n == nil {
 		return before
 	}
-	known := append([]string{"type", "interval", "timeout", "jitter", "rise", "fall"}, httpKeys...)
-	s, ok := p.section(n, known...)
-	if !ok {
+	return r.check(n, before)
+}
+
+// check reads a check over what was said before. What is common to all kinds
+// stays unless it is said anew, and so do parameters as long as the kind stays
+// the same.
+func (r checkReader) check(n *node, before check) check {
+	if n.table == nil {
+		r.wrongType(n, "a table")
 		return before
 	}
 	c := before
-	c.kind = optional(s, "type", c.kind, choice(checker.TypeTCP, checker.TypeHTTP, typeNone))
-	c.interval = optional(s, "interval", c.interval, duration(10*time.Millisecond, maxCheckTime))
-	c.timeout = optional(s, "timeout", c.timeout, duration(time.Millisecond, maxCheckTime))
-	c.jitter = optional(s, "jitter", c.jitter, duration(0, maxCheckTime))
-	c.rise = optional(s, "rise", c.rise, integer(1, maxCount, "1 to 1000"))
-	c.fall = optional(s, "fall", c.fall, integer(1, maxCount, "1 to 1000"))
-	c.http.Path = optional(s, "path", c.http.Path, httpOption("path"))
-	c.http.Host = optional(s, "host", c.http.Host, httpOption("host"))
-	c.http.Method = optional(s, "method", c.http.Method, httpOption("method"))
-	c.http.Status = optional(s, "status", c.http.Status, httpOption("status"))
-	p.checkContradictions(s, c)
+	sure := r.subject(n, &c)
+	before.broken = before.broken || !sure
+	s := r.known(n, c)
+	if sure && !r.isMisplaced(s, c) {
+		c.pace = r.pace(s, c.pace)
+		c.way = r.way(s, c.way)
+	}
+	switch {
+	case !sure:
+	case c.joint != nil:
+		c.joint = r.parts(*c.joint, c)
+	case c.kind != nil:
+		r.parameters(s, &c)
+	}
 	return c
 }
 
-// checkContradictions reports keys of a check that exclude each other.
-func (p *problems) checkContradictions(s section, c check) {
-	for _, key := range []string{"timeout", "interval"} {
-		if n := s.table[key]; n != nil && c.timeout > c.interval {
-			p.add(n.place, "the timeout of %s is longer than the interval of %s", short(c.timeout), short(c.interval))
-			break
+// subject reads what kind of check a table is for. It is not sure if that is
+// wrong, and nothing can be said then about the other keys.
+func (r checkReader) subject(n *node, c *check) (sure bool) {
+	var given []*node
+	for _, name := range []string{"type", "all", "any"} {
+		if at := n.table[name]; at != nil {
+			given = append(given, at)
 		}
 	}
-	for _, name := range s.names {
-		onlyHTTP := slices.Contains(httpKeys, name)
-		switch {
-		case c.kind == typeNone && name != "type":
-			p.add(s.table[name].place, `has no meaning for a check of type "none"`)
-		case onlyHTTP && c.kind == "":
-			p.add(s.table[name].place, `has a meaning for a check of type "http" only: type is missing`)
-		case onlyHTTP && c.kind == checker.TypeTCP:
-			p.add(s.table[name].place, `has a meaning for a check of type "http" only, not "tcp"`)
+	if len(given) == 0 {
+		return true
+	}
+	if len(given) > 1 {
+		r.add(given[1].place, "excludes %s at %s: one of them is wanted", given[0].key[strings.LastIndexByte(given[0].key, '.')+1:], given[0].place)
+		return false
+	}
+	if given[0] != n.table["type"] {
+		c.kind, c.values, c.broken = nil, values{}, false
+		c.joint = &joint{any: n.table["any"] != nil, list: given[0]}
+		return true
+	}
+	kind, ok := kindOf(r.problems, given[0])
+	if ok && kind != c.kind {
+		c.kind, c.values, c.joint, c.broken = kind, values{}, nil, false
+		c.typeAt = given[0].place
+	}
+	return ok
+}
+
+// parameters reads the parameters of the kind, and reports what is wrong with
+// them together.
+func (r checkReader) parameters(s section, c *check) {
+	before := len(r.list)
+	c.values = c.values.over(r.problems, s, c.kind)
+	for _, k := range c.kind.keys {
+		given := s.table[k.name] != nil || s.table[k.name+"_file"] != nil || c.values.has(k.name) || c.values.has(k.name+"_file")
+		if k.missing != "" && !given && !c.broken {
+			s.missing(k.name, "%s", k.missing)
 		}
+	}
+	c.broken = c.broken || len(r.list) > before || len(s.misread) > 0
+	r.inClear(s, *c)
+	if c.kind.build != nil {
+		r.validate(s, *c)
 	}
 }
 
-// httpOption reads one parameter of an HTTP check. The checker says what it
-// accepts.
-func httpOption(name string) reader[string] {
-	return func(p *problems, n *node) (string, bool) {
-		value, ok := text("the "+name+" of an HTTP check")(p, n)
-		if !ok {
-			return "", false
-		}
-		options := defaultCheck().http
-		switch name {
-		case "path":
-			options.Path = value
-		case "host":
-			options.Host = value
-		case "method":
-			options.Method = value
-		case "status":
-			options.Status = value
-		}
-		if err := options.Validate(); err != nil {
-			p.add(n.place, "%s", strings.TrimPrefix(err.Error(), name+" "))
-			return "", false
-		}
-		if name == "host" && !validHost(value) {
-			p.add(n.place, `%s is no host name: such as "www.example.org" or "www.example.org:8080"`, quote(value))
-			return "", false
-		}
-		return value, true
-	}
-}
-
-// validHost is true of what a Host header can be: a name or an address, with
-// or without a port. The empty one stands for the default.
-func validHost(host string) bool {
-	name := host
-	if colon := strings.LastIndexByte(host, ':'); colon > strings.LastIndexByte(host, ']') {
-		port, err := strconv.ParseUint(host[colon+1:], 10, 16)
-		if err != nil || port == 0 {
-			return false
-		}
-		name = host[:colon]
-	}
-	if inner, ok := strings.CutPrefix(name, "["); ok {
-		inner, ok = strings.CutSuffix(inner, "]")
-		addr, err := netip.ParseAddr(inner)
-		return ok && err == nil && addr.Is6() && addr.Zone() == ""
-	}
-	other := func(r rune) bool { return !bareKey(r) && r != '.' }
-	return (name != "" || host == "") && !strings.ContainsFunc(name, other)
-}
-
-// spec returns the check of a target, or false if it has none.
-func (c check) spec(target netip.AddrPort) (checker.Spec, bool) {
-	if c.kind == typeNone {
-		return checker.Spec{}, false
-	}
-	spec := checker.Spec{
-		Type: c.kind, Target: target, Interval: c.interval, Timeout: c.timeout, Jitter: c.jitter,
-		Rise: int(c.rise), Fall: int(c.fall),
-	}
-	if spec.Timeout == unset {
-		spec.Timeout = min(usualTime, c.interval)
-	}
-	if spec.Jitter == unset {
-		spec.Jitter = min(usualTime, c.interval)
-	}
-	if c.kind == checker.TypeHTTP {
-		spec.HTTP = c.http
-	}
-	return spec, true
+// probe is the check of a kind, with the secrets that have been read from
+// files, nil if they are yet to be.
+func (c check) probe(read secrets) checker.Probe {
+	v := c.values
+	v.read = read
+	return c.kind.build(v)
 }

@@ -4,34 +4,53 @@
 package config
 
 import (
-	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
-	"time"
 
 	"bascule/checker"
 	"bascule/lvs"
 	"bascule/vrrp"
+	"bascule/vrrp/link"
 )
 
 // Configuration is what valid files say, for all directors.
 type Configuration struct {
-	nodes   []string
-	groups  []group
-	servers []server
+	nodes        []string
+	announcement link.Schedule
+	groups       []group
+	servers      []server
+	ipvs         ipvs
+	sync         *connectionSync // nil: connections are not synchronized
+	warned       Errors
 }
 
 // Node is the part of a configuration that one director needs.
 type Node struct {
 	Name           string
-	Groups         []vrrp.GroupConfig // in the order of the files
+	Announcement   link.Schedule
+	Groups         []vrrp.GroupConfig // in the order of the files; without keys before ReadKeys
 	VirtualServers []VirtualServer    // in the order of the files
+	KeyFiles       []KeyFile          // of the groups that sign, in their order
+	Exclusive      bool               // everything in the kernel's IPVS table is ours
+	Timeouts       lvs.Timeouts       // those that are wanted
+	Sync           *Sync              // nil: connections are not synchronized
+	Secrets        *Secrets           // that checks need, nil: none; before ReadKeys the checks have stand-ins
+}
+
+// Equal reports whether two parts, after ReadKeys, ask for the same, wherever
+// in the files it was said.
+func (n *Node) Equal(other *Node) bool {
+	return n.Name == other.Name && n.Announcement == other.Announcement &&
+		reflect.DeepEqual(n.Groups, other.Groups) && reflect.DeepEqual(n.VirtualServers, other.VirtualServers) &&
+		n.Exclusive == other.Exclusive && n.Timeouts == other.Timeouts && reflect.DeepEqual(n.Sync, other.Sync)
 }
 
 // VirtualServer is a virtual server and the checks of its real servers.
 type VirtualServer struct {
 	lvs.VirtualServerConfig
-	Checks map[netip.AddrPort]checker.Spec // by real server; those without a check are missing
+	Match  []lvs.Match                          // packets that get its firewall mark from us
+	Checks map[netip.AddrPort]checker.Condition // by real server; those without a check are missing
 }
 
 // Parse reads the files as one configuration: tables that occur in several
@@ -48,23 +67,27 @@ func Parse(files []File) (*Configuration, error) {
 	if len(p.list) > 0 {
 		return nil, p.sorted()
 	}
+	c.warned = c.warnings(files)
 	return c, nil
 }
 
 // configuration reads the top level.
 func (p *problems) configuration(root *node) *Configuration {
-	c := &Configuration{}
-	top, ok := p.section(root, "nodes", "group", "virtual_server")
+	c := &Configuration{announcement: link.DefaultSchedule()}
+	top, ok := p.section(root, "nodes", "announcement", "group", "virtual_server", "ipvs", "connection_sync")
 	if !ok {
 		return c
 	}
 	c.nodes = p.nodes(top)
+	c.announcement = p.announcement(top)
 	p.named(top, "group", func(name string, n *node) {
 		c.groups = append(c.groups, p.group(name, n, c.nodes))
 	})
 	p.named(top, "virtual_server", func(name string, n *node) {
-		c.servers = append(c.servers, p.server(name, n))
+		c.servers = append(c.servers, p.server(name, n, c.nodes))
 	})
+	c.ipvs = p.ipvs(top)
+	c.sync = p.connectionSync(top, c.nodes)
 	return c
 }
 
@@ -109,6 +132,10 @@ func nodeName(p *problems, n *node) (string, bool) {
 // Nodes returns the names of all directors in their order.
 func (c *Configuration) Nodes() []string { return slices.Clone(c.nodes) }
 
+// Warnings returns what is valid but may not be what is wanted, by file and
+// line.
+func (c *Configuration) Warnings() []Error { return slices.Clone(c.warned) }
+
 // ForNode returns what the named director has to do. The error says which
 // names there are. Without any nodes in the configuration (which then is
 // empty) every name will do.
@@ -116,76 +143,16 @@ func (c *Configuration) ForNode(name string) (*Node, error) {
 	if len(c.nodes) > 0 && !slices.Contains(c.nodes, name) {
 		return nil, unknownNode(name, c.nodes)
 	}
-	node := &Node{Name: name}
+	node := &Node{Name: name, Announcement: c.announcement, Exclusive: c.ipvs.exclusive, Timeouts: c.ipvs.timeouts, Sync: c.sync.forNode(name)}
 	for _, g := range c.groups {
 		node.Groups = append(node.Groups, g.forNode(name))
+		if g.auth != nil {
+			node.KeyFiles = append(node.KeyFiles, KeyFile{Group: g.name, Path: g.auth.file, at: g.auth.fileAt})
+		}
 	}
 	for _, s := range c.servers {
-		node.VirtualServers = append(node.VirtualServers, s.virtualServer())
+		node.VirtualServers = append(node.VirtualServers, s.virtualServer(name))
 	}
+	node.Secrets = c.secrets()
 	return node, nil
-}
-
-// forNode is the group as one director sees it.
-func (g group) forNode(name string) vrrp.GroupConfig {
-	config := vrrp.GroupConfig{
-		Name: g.name, Priority: uint8(g.priority[name]),
-		AdvertisementInterval: g.interval, Preempt: g.preempt[name],
-	}
-	for _, r := range g.routers {
-		config.Routers = append(config.Routers, vrrp.RouterConfig{
-			RouterKey: vrrp.RouterKey{Interface: r.interfaces[name], Family: vrrp.IPv4, VRID: uint8(r.vrid)},
-			Name:      r.name, Addresses: r.prefixes(), Checksum: r.checksum,
-		})
-	}
-	return config
-}
-
-// virtualServer is a copy that the caller may change.
-func (s server) virtualServer() VirtualServer {
-	copied := s.config
-	copied.RealServers = slices.Clone(copied.RealServers)
-	return VirtualServer{VirtualServerConfig: copied, Checks: maps.Clone(s.checks)}
-}
-
-// group is the configuration of a group on all directors.
-type group struct {
-	name     string
-	priority map[string]int64 // by node
-	interval time.Duration
-	preempt  map[string]vrrp.Preempt // by node
-	routers  []router
-}
-
-// router is the configuration of a virtual router on all directors.
-type router struct {
-	name       string
-	vridAt     place
-	interfaces map[string]string // by node
-	vrid       int64             // 0 if invalid
-	addresses  []address
-	checksum   vrrp.ChecksumForm
-}
-
-// prefixes are the virtual addresses without their places.
-func (r router) prefixes() []netip.Prefix {
-	var prefixes []netip.Prefix
-	for _, a := range r.addresses {
-		prefixes = append(prefixes, a.prefix)
-	}
-	return prefixes
-}
-
-// address is a virtual address and where it was given.
-type address struct {
-	prefix netip.Prefix
-	at     place
-}
-
-// server is the configuration of a virtual server.
-type server struct {
-	config    lvs.VirtualServerConfig
-	checks    map[netip.AddrPort]checker.Spec
-	addressAt place
-	realAt    []place // of the address of each real server
 }

@@ -83,5 +83,10 @@ func (p *problems) sorted() Errors {
 	slices.SortStableFunc(p.list, func(a, b Error) int {
 		return cmp.Or(cmp.Compare(p.order[a.File], p.order[b.File]), cmp.Compare(a.Line, b.Line))
 	})
-	return slices.Compact(p.list)
+	seen := map[Error]bool{}
+	return slices.DeleteFunc(p.list, func(e Error) bool {
+		twice := seen[e]
+		seen[e] = true
+		return twice
+	})
 }

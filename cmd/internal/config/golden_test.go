@@ -5,12 +5,19 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"bascule/checker"
+	"bascule/lvs"
+	"bascule/vrrp"
+	"bascule/vrrp/link"
 )
 
 // update rewrites the expected files of the tests below. Read the difference
@@ -96,6 +103,9 @@ func TestGoodConfigurations(t *testing.T) {
 				}
 				writeNode(&meaning, node)
 			}
+			for _, w := range c.Warnings() {
+				fmt.Fprintf(&meaning, "warning: %v\n", w)
+			}
 			golden(t, strings.TrimSuffix(path, ".toml")+".txt", meaning.String())
 		})
 	}
@@ -104,23 +114,110 @@ func TestGoodConfigurations(t *testing.T) {
 // writeNode writes everything that a configuration can say to a director.
 func writeNode(w io.Writer, node *Node) {
 	fmt.Fprintf(w, "node %s\n", node.Name)
+	if a := node.Announcement; a != link.DefaultSchedule() {
+		fmt.Fprintf(w, "  announcement: %d frames, again after %s, %d each %s, refresh %d every %s\n",
+			a.Repeat, a.Delay, a.Volley, a.Interval, a.RefreshRepeat, a.Refresh)
+	}
+	if node.Exclusive || node.Timeouts != (lvs.Timeouts{}) {
+		fmt.Fprintf(w, "  ipvs: exclusive %t, timeouts %+v\n", node.Exclusive, node.Timeouts)
+	}
+	if node.Sync != nil {
+		fmt.Fprintf(w, "  connections synchronized by %+v\n", *node.Sync)
+	}
 	for _, g := range node.Groups {
-		fmt.Fprintf(w, "  group %s: priority %d, every %s, preempt %t after %s\n",
-			g.Name, g.Priority, g.AdvertisementInterval, g.Preempt.Enabled, g.Preempt.Delay)
-		for _, r := range g.Routers {
-			fmt.Fprintf(w, "    router %s: %s vrid %d on %s, %s checksum, %s\n",
-				r.Name, r.Family, r.VRID, r.Interface, r.Checksum, r.Addresses)
+		writeGroup(w, g)
+	}
+	if node.Secrets != nil {
+		for _, f := range node.Secrets.files {
+			fmt.Fprintf(w, "  secret of %s: %s\n", f.at.key, f.Path)
 		}
 	}
+	for _, f := range node.KeyFiles {
+		fmt.Fprintf(w, "  keys of group %s: %s\n", f.Group, f.Path)
+	}
 	for _, vs := range node.VirtualServers {
-		fmt.Fprintf(w, "  virtual server %s: %s %s, %s, %s\n", vs.Name, vs.Protocol, vs.Address, vs.Scheduler, vs.Forwarding)
+		writeServices(w, vs)
 		for _, rs := range vs.RealServers {
-			fmt.Fprintf(w, "    real server %s: weight %d, checked %t\n", rs.Address, rs.Weight, rs.Checked)
-			if spec, ok := vs.Checks[rs.Address]; ok {
-				fmt.Fprintf(w, "      %s %s: interval %s, timeout %s, jitter %s, rise %d, fall %d, %q\n",
-					spec.Type, spec.Target, spec.Interval, spec.Timeout, spec.Jitter, spec.Rise, spec.Fall,
-					[]string{spec.HTTP.Method, spec.HTTP.Path, spec.HTTP.Host, spec.HTTP.Status})
+			fmt.Fprintf(w, "    real server %s: weight %d, %s%s, checked %t\n", rs.Address, rs.Weight, rs.Forwarding, details(rs), rs.Checked)
+			for _, spec := range vs.Checks[rs.Address].Specs() {
+				fmt.Fprintf(w, "      %s %s%s: interval %s, timeout %s, jitter %s, rise %d, fall %d, %+v\n",
+					spec.Probe.Kind(), spec.Target, rare(spec), spec.Interval, spec.Timeout, spec.Jitter, spec.Rise, spec.Fall,
+					unprintable.Replace(fmt.Sprintf("%+v", spec.Probe)))
 			}
+		}
+	}
+}
+
+// unprintable replaces the bytes of the examples that are no text.
+var unprintable = strings.NewReplacer("\r", `\r`, "\n", `\n`, "\x00", `\x00`, "\xff", `\xff`)
+
+// rare writes what few checks have.
+func rare(spec checker.Spec) string {
+	text := ""
+	if spec.Via != (checker.Via{}) {
+		text += fmt.Sprintf(" via %+v", spec.Via)
+	}
+	if spec.Quick != 0 {
+		text += fmt.Sprintf(" quickly %s", spec.Quick)
+	}
+	if spec.Delay != 0 {
+		text += fmt.Sprintf(" after %s", spec.Delay)
+	}
+	return text
+}
+
+// writeServices writes what a virtual server is, apart from its real servers.
+func writeServices(w io.Writer, vs VirtualServer) {
+	fmt.Fprintf(w, "  virtual server %s\n", vs.Name)
+	for _, s := range vs.Services {
+		fmt.Fprintf(w, "    service %v, %s", s.ServiceKey, s.Scheduler)
+		if s.Flags != 0 {
+			fmt.Fprintf(w, ", flags %#x", s.Flags)
+		}
+		if s.Persistence != (lvs.Persistence{}) {
+			fmt.Fprintf(w, ", persistent %+v", s.Persistence)
+		}
+		fmt.Fprintln(w)
+	}
+	for _, m := range vs.Match {
+		fmt.Fprintf(w, "    match %v\n", m)
+	}
+	for _, rs := range vs.Sorry {
+		fmt.Fprintf(w, "    sorry server %s: weight %d, %s%s\n", rs.Address, rs.Weight, rs.Forwarding, details(rs))
+	}
+	policies := VirtualServer{}
+	policies.Quorum, policies.AllDown, policies.OnFailure = vs.Quorum, vs.AllDown, vs.OnFailure
+	policies.SlowStart, policies.DrainLimit = vs.SlowStart, vs.DrainLimit
+	if !cmp.Equal(policies, VirtualServer{}, cmpopts.EquateComparable(netip.AddrPort{})) {
+		fmt.Fprintf(w, "    quorum %+v, all down: %v, on failure: %v, slow start %v, drain %v\n",
+			vs.Quorum, vs.AllDown, vs.OnFailure, vs.SlowStart, vs.DrainLimit)
+	}
+}
+
+// details writes what few real servers have.
+func details(rs lvs.RealServerConfig) string {
+	text := ""
+	if rs.Forwarding == lvs.Tunnel {
+		text += fmt.Sprintf(" (%v port %d checksum %v)", rs.Tunnel.Type, rs.Tunnel.Port, rs.Tunnel.Checksum)
+	}
+	if rs.Upper != 0 {
+		text += fmt.Sprintf(", thresholds %d and %d", rs.Upper, rs.Lower)
+	}
+	return text
+}
+
+// writeGroup writes a group as a director has it.
+func writeGroup(w io.Writer, g vrrp.GroupConfig) {
+	fmt.Fprintf(w, "  group %s: priority %d, every %s, preempt %t after %s, start after %s\n",
+		g.Name, g.Priority, g.AdvertisementInterval, g.Preempt.Enabled, g.Preempt.Delay, g.StartDelay)
+	for _, r := range g.Routers {
+		fmt.Fprintf(w, "    router %s: version %s, %s vrid %d on %s, %s checksum, password %q, %s\n",
+			r.Name, r.Version, r.Family, r.VRID, r.Interface, r.Checksum, r.Password, r.Addresses)
+		if u := r.Unicast; u != nil {
+			fmt.Fprintf(w, "      unicast from %s to %v\n", u.Source, u.Peers)
+		}
+		if a := r.Auth; a != nil {
+			fmt.Fprintf(w, "      authentication: mode %s, key %d of %d, window %s\n", a.Mode, a.Active, len(a.Keys), a.Window)
 		}
 	}
 }

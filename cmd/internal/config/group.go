@@ -1,31 +1,44 @@
 package config
 
 import (
-	"net/netip"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"bascule/vrrp"
 )
 
-// maxPreemptDelay is more than anybody waits, keepalived's 1000 s included.
-const maxPreemptDelay = time.Hour
+// maxDelay is more than anybody waits, keepalived's 1000 s included.
+const maxDelay = time.Hour
 
-// priorityRule leaves out 255, the owner of the addresses: it would have them
-// as its own, and they must not be taken away from its interface when it is
-// not active.
-const priorityRule = "1 to 254"
+// priorityRule says what priorities there are.
+const priorityRule = "1 to 254, or 255 for the owner of the addresses"
+
+// group is the configuration of a group on all directors.
+type group struct {
+	name       string
+	priority   map[string]int64 // by node
+	interval   time.Duration
+	preempt    map[string]vrrp.Preempt // by node
+	preemptAt  place
+	startDelay map[string]time.Duration // by node
+	auth       *authentication          // nil: advertisements are not signed
+	routers    []router
+}
 
 // group reads one group.
 func (p *problems) group(name string, n *node, nodes []string) group {
 	g := group{name: name}
-	s, ok := p.section(n, "priority", "advertisement_interval", "preempt", "router")
+	s, ok := p.section(n, "priority", "advertisement_interval", "preempt", "start_delay", "authentication", "router")
 	if !ok {
 		return g
 	}
-	g.priority = perNode(s, "priority", priorityRule, nodes, integer(1, vrrp.Owner-1, priorityRule))
-	g.interval = optional(s, "advertisement_interval", time.Second, advertisementInterval)
+	g.priority = perNode(s, "priority", "1 to 254", nodes, integer(1, vrrp.Owner, priorityRule))
+	p.oneOwner(s, g.priority, nodes)
 	g.preempt = optionalPerNode(s, "preempt", vrrp.Preempt{Enabled: true}, nodes, preempt)
+	g.preemptAt = s.at("preempt")
+	g.startDelay = optionalPerNode(s, "start_delay", 0, nodes, duration(0, maxDelay))
 	p.named(s, "router", func(name string, n *node) {
 		g.routers = append(g.routers, p.router(name, n, nodes))
 	})
@@ -33,10 +46,57 @@ func (p *problems) group(name string, n *node, nodes []string) group {
 	if router == nil && !s.isMisspelt("router") || router != nil && router.table != nil && len(router.names) == 0 {
 		p.add(n.place, "has no virtual routers: at least one table [%s.NAME] is wanted", joinKey(n.key, "router"))
 	}
+	g.interval = optional(s, "advertisement_interval", time.Second, intervalFor(g.routers))
+	g.auth = p.authentication(s, g.interval)
+	p.unsignable(g)
 	return g
 }
 
-// advertisementInterval reads an interval that an advertisement can carry.
+// oneOwner reports several directors with the priority of the owner: each
+// would have the addresses as its own.
+func (p *problems) oneOwner(s section, priority map[string]int64, nodes []string) {
+	var owners []string
+	for _, name := range nodes {
+		if priority[name] == vrrp.Owner {
+			owners = append(owners, name)
+		}
+	}
+	if len(owners) > 1 {
+		p.add(s.table["priority"].place, "255 is the priority of the owner of the addresses, and given to %s: one director at most can own them",
+			strings.Join(quoteAll(owners), ", "))
+	}
+}
+
+// intervalFor returns what reads the advertisement interval of a group with
+// these virtual routers: whole seconds if one of them speaks version 2, up to
+// the 255 that its field holds if all do.
+func intervalFor(routers []router) reader[time.Duration] {
+	two := slices.IndexFunc(routers, func(r router) bool { return r.version == vrrp.Version2 })
+	if two < 0 {
+		return advertisementInterval
+	}
+	most, reason := maxInterval2, ""
+	if slices.ContainsFunc(routers, func(r router) bool { return r.version == vrrp.Version3 }) {
+		most, reason = vrrp.MaxInterval.Truncate(time.Second), ", which is the most of version 3"
+	}
+	at := routers[two].versionAt
+	return func(p *problems, n *node) (time.Duration, bool) {
+		value, ok := duration(math.MinInt64, math.MaxInt64)(p, n)
+		if ok && (value < time.Second || value > most || value%time.Second != 0) {
+			p.add(n.place, "%s is not possible with version 2, which %s at %s asks for: whole seconds are wanted, 1s to %ds%s",
+				quote(n.scalar.(string)), at.key, at, most/time.Second, reason)
+			return 0, false
+		}
+		return value, ok
+	}
+}
+
+// maxInterval2 is the longest interval of version 2: its field is a byte
+// (RFC 3768 section 5.3.7).
+const maxInterval2 = 255 * time.Second
+
+// advertisementInterval reads an interval that an advertisement of version 3
+// can carry.
 func advertisementInterval(p *problems, n *node) (time.Duration, bool) {
 	value, ok := duration(vrrp.MinInterval, vrrp.MaxInterval)(p, n)
 	if ok && value%vrrp.MinInterval != 0 {
@@ -53,111 +113,24 @@ func preempt(p *problems, n *node) (vrrp.Preempt, bool) {
 		enabled, ok := boolean(p, n)
 		return vrrp.Preempt{Enabled: enabled}, ok
 	case string:
-		delay, ok := duration(0, maxPreemptDelay)(p, n)
+		delay, ok := duration(0, maxDelay)(p, n)
 		return vrrp.Preempt{Enabled: true, Delay: delay}, ok
 	}
 	p.wrongType(n, `true, false, or a delay such as "30s"`)
 	return vrrp.Preempt{}, false
 }
 
-// routerNotYet are the keys of a virtual router that are not supported yet.
-var routerNotYet = map[string]string{"unicast": ""}
-
-// router reads one virtual router of a group.
-func (p *problems) router(name string, n *node, nodes []string) router {
-	r := router{name: name, vridAt: n.child("vrid")}
-	s, ok := p.sectionNotYet(n, routerNotYet, "interface", "vrid", "addresses", "checksum")
-	if !ok {
-		return r
+// forNode is the group as one director sees it. Keys are not in it yet.
+func (g group) forNode(name string) vrrp.GroupConfig {
+	config := vrrp.GroupConfig{
+		Name: g.name, Priority: uint8(g.priority[name]),
+		AdvertisementInterval: g.interval, Preempt: g.preempt[name], StartDelay: g.startDelay[name],
 	}
-	r.interfaces = perNode(s, "interface", "the name of the interface that carries the advertisements", nodes, interfaceName)
-	r.vrid, _ = required(s, "vrid", "1 to 255", integer(1, 255, "1 to 255"))
-	if given := s.table["vrid"]; given != nil {
-		r.vridAt = given.place
+	auth := g.auth.value()
+	for _, r := range g.routers {
+		router := r.forNode(name)
+		router.Auth = auth
+		config.Routers = append(config.Routers, router)
 	}
-	r.addresses, _ = required(s, "addresses", `the virtual addresses, such as ["192.168.56.10/24"]`, addresses)
-	r.checksum = optional(s, "checksum", vrrp.ChecksumPseudoHeader, checksum)
-	return r
-}
-
-// interfaceName reads a name that the kernel accepts for a link.
-func interfaceName(p *problems, n *node) (string, bool) {
-	name, ok := text("the name of an interface")(p, n)
-	if !ok {
-		return "", false
-	}
-	bad := func(r rune) bool { return r <= ' ' || r == '/' || r == ':' || r == 0x7f }
-	if name == "" || len(name) > 15 || name == "." || name == ".." || strings.ContainsFunc(name, bad) {
-		p.add(n.place, `%s is no name of an interface: 1 to 15 characters without spaces, "/" and ":"`, quote(name))
-		return "", false
-	}
-	return name, true
-}
-
-// checksum reads what the checksum of IPv4 advertisements covers.
-func checksum(p *problems, n *node) (vrrp.ChecksumForm, bool) {
-	forms := []vrrp.ChecksumForm{vrrp.ChecksumPseudoHeader, vrrp.ChecksumMessage}
-	word, ok := choice(forms[0].String(), forms[1].String())(p, n)
-	if word == vrrp.ChecksumMessage.String() {
-		return vrrp.ChecksumMessage, ok
-	}
-	return vrrp.ChecksumPseudoHeader, ok
-}
-
-// addresses reads the virtual addresses of a router.
-func addresses(p *problems, n *node) ([]address, bool) {
-	elements := p.elements(n, `an array of addresses such as "192.168.56.10/24"`)
-	if len(elements) > vrrp.MaxAddresses {
-		p.add(n.place, "has %d addresses: an advertisement carries at most %d", len(elements), vrrp.MaxAddresses)
-	}
-	var list []address
-	for _, element := range elements {
-		if prefix, ok := virtualAddress(p, element); ok {
-			list = append(list, address{prefix: prefix, at: element.place})
-		}
-	}
-	return list, len(list) > 0
-}
-
-// virtualAddress reads an address of a host with its prefix length.
-func virtualAddress(p *problems, n *node) (netip.Prefix, bool) {
-	const example = `an IPv4 address with its prefix length is wanted, such as "192.168.56.10/24"`
-	written, ok := text("an IPv4 address and its prefix length")(p, n)
-	if !ok {
-		return netip.Prefix{}, false
-	}
-	prefix, err := netip.ParsePrefix(written)
-	addr := prefix.Addr()
-	reason := ""
-	switch bare, bareErr := netip.ParseAddr(written); {
-	case bareErr == nil && bare.Is6(), err == nil && addr.Is6():
-		reason = "is an IPv6 address: IPv6 is not supported yet"
-	case bareErr == nil:
-		reason = "has no prefix length: " + example
-	case err != nil:
-		reason = "is no address: " + example
-	case !usable(addr):
-		reason = "cannot be a virtual address: " + example
-	case prefix.Bits() == 0 || prefix.Bits() <= 30 && atEdge(prefix):
-		reason = "is the address of a network or a broadcast address: " + example
-	default:
-		return prefix, true
-	}
-	p.add(n.place, "%s %s", quote(written), reason)
-	return netip.Prefix{}, false
-}
-
-// usable is true of IPv4 addresses that a host may have on a link.
-func usable(addr netip.Addr) bool {
-	first := addr.As4()[0]
-	return first != 0 && first < 224 && !addr.IsLoopback()
-}
-
-// atEdge is true of the first and the last address of an IPv4 network.
-func atEdge(prefix netip.Prefix) bool {
-	last := prefix.Masked().Addr().As4()
-	for i := prefix.Bits(); i < 32; i++ {
-		last[i/8] |= 0x80 >> (i % 8)
-	}
-	return prefix.Addr() == prefix.Masked().Addr() || prefix.Addr() == netip.AddrFrom4(last)
+	return config
 }

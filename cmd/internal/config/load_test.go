@@ -53,8 +53,8 @@ func TestLoad(t *testing.T) {
 			files: map[string]string{
 				"bascule.toml": "x = 1", "conf.d/20.toml": "x = 1", "conf.d/10.toml": "y = 1",
 			},
-			want: "./bascule.toml:1: x: unknown key: known here are nodes, group, virtual_server\n" +
-				"./conf.d/10.toml:1: y: unknown key: known here are nodes, group, virtual_server\n" +
+			want: "./bascule.toml:1: x: unknown key: known here are nodes, announcement, group, virtual_server, ipvs, connection_sync\n" +
+				"./conf.d/10.toml:1: y: unknown key: known here are nodes, announcement, group, virtual_server, ipvs, connection_sync\n" +
 				"./conf.d/20.toml:1: x: is given twice: also at ./bascule.toml:1",
 		},
 		{

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"bascule/vrrp"
+	"bascule/vrrp/link"
 )
 
 // namedGroup returns a minimal valid group with a virtual router.
@@ -34,7 +37,7 @@ func TestParseSeveralFiles(t *testing.T) {
 		{"a table as a value", "group = 1\n",
 			"conf.d/x.toml:1: group: is given twice: also at bascule.toml:2"},
 		{"a contradiction", "\n" + namedGroup("mail", 1),
-			"conf.d/x.toml:4: group.mail.router.r.vrid: 1 is already used on interface eth0 of lb: group.web.router.public.vrid at bascule.toml:6\n" +
+			"conf.d/x.toml:4: group.mail.router.r.vrid: 1 is already used on interface eth0 of lb for IPv4: group.web.router.public.vrid at bascule.toml:6\n" +
 				"conf.d/x.toml:4: group.mail.router.r.addresses[0]: 192.0.2.1 is already a virtual address: group.web.router.public.addresses[0] at bascule.toml:7"},
 		{"a mistake of syntax", "[x\n", "conf.d/x.toml:1: expected '.' or ']' to end table name, but got '\\n' instead"},
 	}
@@ -152,9 +155,53 @@ func TestEmptyConfiguration(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(&Node{Name: "lb"}, node); diff != "" {
+		if diff := cmp.Diff(&Node{Name: "lb", Announcement: link.DefaultSchedule()}, node); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
+	}
+}
+
+// What a director has to do is the same however it is written down, and
+// differs with everything that it does.
+func TestNodeEqual(t *testing.T) {
+	const text = `nodes = ["a"]
+[group.g]
+priority = 100
+authentication = { key_file = "/a.keys", active_key = 1 }
+router.r = { interface = "eth0", vrid = 1, addresses = ["192.0.2.1/24"], unicast.a = "192.0.2.2", unicast_peers = ["192.0.2.3"] }
+[virtual_server.v]
+address = "192.0.2.1:80"
+real_server = [ { address = "198.51.100.1:80" } ]
+`
+	node := func(text string) *Node {
+		c, err := Parse([]File{{"bascule.toml", text}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := c.ForNode("a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, same := range []string{text, "# moved\n" + text, strings.Replace(text, "/a.keys", "/b.keys", 1)} {
+		if !node(text).Equal(node(same)) {
+			t.Errorf("not equal to %s", same)
+		}
+	}
+	for was, is := range map[string]string{
+		`nodes = ["a"]`: "nodes = [\"a\"]\nannouncement.repeat = 4", "priority = 100": "priority = 100\nstart_delay = \"1s\"",
+		"active_key = 1": "active_key = 2", `["192.0.2.3"]`: `["192.0.2.4"]`, "198.51.100.1:80": "198.51.100.2:80",
+		"vrid = 1": `vrid = 1, checksum = "message"`,
+	} {
+		if node(text).Equal(node(strings.Replace(text, was, is, 1))) {
+			t.Errorf("equal with %s instead of %s", is, was)
+		}
+	}
+	keys := node(text)
+	keys.Groups[0].Routers[0].Auth.Keys = []vrrp.Key{{ID: 1, Secret: []byte("x")}}
+	if node(text).Equal(keys) {
+		t.Error("equal with other keys")
 	}
 }
 

@@ -20,35 +20,38 @@ type section struct {
 
 // section takes a node as a table. Keys that are not known are reported.
 func (p *problems) section(n *node, known ...string) (section, bool) {
-	return p.sectionNotYet(n, nil, known...)
-}
-
-// sectionNotYet is section for a table with keys that are not supported yet,
-// each with the known key that it would take the place of, or "".
-func (p *problems) sectionNotYet(n *node, notYet map[string]string, known ...string) (section, bool) {
 	if n.table == nil {
 		p.wrongType(n, "a table")
 		return section{}, false
 	}
+	return p.sectionShowing(n, known, known), true
+}
+
+// sectionShowing is section for a table in which more keys are known than are
+// listed for whoever looks for one.
+func (p *problems) sectionShowing(n *node, shown, known []string) section {
 	s := section{node: n, p: p}
 	for _, name := range n.names {
 		if slices.Contains(known, name) {
 			continue
 		}
-		if instead, ok := notYet[name]; ok {
-			s.misread = append(s.misread, instead)
-			p.add(n.table[name].place, "is not supported yet")
-			continue
-		}
 		meant := nearest(name, known)
 		hint := didYouMean(name, known)
 		if meant == "" {
-			hint = ": known here are " + strings.Join(known, ", ")
+			hint = ": known here are " + strings.Join(shown, ", ")
 		}
 		s.misread = append(s.misread, meant)
 		p.add(n.table[name].place, "unknown key%s", hint)
 	}
-	return s, true
+	return s
+}
+
+// at is where a key is given, or should be.
+func (s section) at(key string) place {
+	if n := s.table[key]; n != nil {
+		return n.place
+	}
+	return s.place.child(key)
 }
 
 // missing reports that a key without a default is not there, unless it seems
@@ -249,18 +252,6 @@ func choice(allowed ...string) reader[string] {
 			return "", false
 		}
 		return value, ok
-	}
-}
-
-// notYet reads what another reader does, apart from words that are not
-// supported yet.
-func notYet(read reader[string], words ...string) reader[string] {
-	return func(p *problems, n *node) (string, bool) {
-		if value, ok := n.scalar.(string); ok && slices.Contains(words, value) {
-			p.add(n.place, "%s is not supported yet", quote(value))
-			return "", false
-		}
-		return read(p, n)
 	}
 }
 

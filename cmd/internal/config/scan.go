@@ -9,9 +9,10 @@ import (
 
 // position is where a key path occurs first in a file.
 type position struct {
-	line    int  // from 1
-	seq     int  // counts the paths of the file
-	implied bool // a table that so far only the header of another one in it names
+	path    string // the key path, so that who looks for it need not make another string
+	line    int    // from 1
+	seq     int    // counts the paths of the file
+	implied bool   // a table that so far only the header of another one in it names
 }
 
 // positions maps the path of every key, table and array element of a TOML
@@ -28,11 +29,16 @@ type scanner struct {
 	line   int
 	found  positions
 	counts map[string]int // elements of each array of tables so far
+	path   []byte         // where paths are put together: most of them have been found before
+	keys   []string       // of the latest key with dots
 }
+
+// perPath is about how many bytes of a text there are for each of its paths.
+const perPath = 24
 
 // scan returns the positions of a syntactically valid text.
 func scan(text string) positions {
-	s := &scanner{text: text, line: 1, found: positions{}, counts: map[string]int{}}
+	s := &scanner{text: text, line: 1, found: make(positions, len(text)/perPath), counts: map[string]int{}}
 	table := ""
 	for s.skipBlank(); s.pos < len(s.text); s.skipBlank() {
 		if s.peek() == '[' {
@@ -45,19 +51,34 @@ func scan(text string) positions {
 }
 
 // joinKey appends a key to the path of its table.
-func joinKey(path, key string) string {
-	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return !bareKey(r) }) {
-		key = strconv.Quote(key)
+func joinKey(path, key string) string { return string(appendKey(nil, path, key)) }
+
+// appendKey appends the path of a key, which is that of its table and the key.
+func appendKey(to []byte, path, key string) []byte {
+	to = append(to, path...)
+	if path != "" {
+		to = append(to, '.')
 	}
-	if path == "" {
-		return key
+	if !bare(key) {
+		return strconv.AppendQuote(to, key)
 	}
-	return path + "." + key
+	return append(to, key...)
 }
 
-// joinIndex appends an index, from 0, to the path of its array.
-func joinIndex(path string, i int) string {
-	return path + "[" + strconv.Itoa(i) + "]"
+// bare is true of a key that needs no quotes.
+func bare(key string) bool {
+	for i := range len(key) {
+		if !bareKey(rune(key[i])) {
+			return false
+		}
+	}
+	return key != ""
+}
+
+// appendIndex appends the path of an element of an array, counted from 0.
+func appendIndex(to []byte, path string, i int) []byte {
+	to = append(append(to, path...), '[')
+	return append(strconv.AppendInt(to, int64(i), 10), ']')
 }
 
 // bareKey is true of the runes of which a key without quotes consists.
@@ -65,23 +86,44 @@ func bareKey(r rune) bool {
 	return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-'
 }
 
-// mark records the first occurrence of a path.
-func (s *scanner) mark(path string) {
-	if _, ok := s.found[path]; !ok {
-		s.found[path] = position{line: s.line, seq: len(s.found)}
+// markKey marks a key in the table of a path, and returns its path.
+func (s *scanner) markKey(path, key string) string {
+	s.path = appendKey(s.path[:0], path, key)
+	return s.mark(s.path)
+}
+
+// markIndex marks an element of the array of a path, and returns its path.
+func (s *scanner) markIndex(path string, i int) string {
+	s.path = appendIndex(s.path[:0], path, i)
+	return s.mark(s.path)
+}
+
+// mark records the first occurrence of a path, and returns it.
+func (s *scanner) mark(path []byte) string {
+	if at, ok := s.found[string(path)]; ok {
+		return at.path
 	}
+	at := position{path: string(path), line: s.line, seq: len(s.found)}
+	s.found[at.path] = at
+	return at.path
 }
 
 // markHeader records a table that a header names, or that it implies by naming
-// one in it. A header of its own tells more than one that implied it.
-func (s *scanner) markHeader(path string, implied bool) {
-	at, ok := s.found[path]
-	if !ok {
-		at = position{line: s.line, seq: len(s.found), implied: implied}
-	} else if at.implied && !implied {
+// one in it, and returns its path. A header of its own tells more than one
+// that implied it.
+func (s *scanner) markHeader(path, key string, implied bool) string {
+	s.path = appendKey(s.path[:0], path, key)
+	at, ok := s.found[string(s.path)]
+	switch {
+	case !ok:
+		at = position{path: string(s.path), line: s.line, seq: len(s.found), implied: implied}
+	case at.implied && !implied:
 		at.line, at.implied = s.line, false
+	default:
+		return at.path
 	}
-	s.found[path] = at
+	s.found[at.path] = at
+	return at.path
 }
 
 // peek returns the byte at the position, 0 at the end.
@@ -140,14 +182,12 @@ func (s *scanner) header() string {
 	s.skipSpace()
 	s.advance(brackets)
 	for i, key := range keys {
-		path = joinKey(path, key)
-		s.markHeader(path, i < len(keys)-1)
+		path = s.markHeader(path, key, i < len(keys)-1)
 		if brackets == 2 && i == len(keys)-1 {
 			s.counts[path]++
 		}
 		if n := s.counts[path]; n > 0 {
-			path = joinIndex(path, n-1)
-			s.mark(path)
+			path = s.markIndex(path, n-1)
 		}
 	}
 	return path
@@ -157,8 +197,7 @@ func (s *scanner) header() string {
 func (s *scanner) pair(table string) {
 	path, start := table, s.pos
 	for _, key := range s.key() {
-		path = joinKey(path, key)
-		s.mark(path)
+		path = s.markKey(path, key)
 	}
 	s.skipSpace()
 	if s.peek() == '=' {
@@ -171,15 +210,15 @@ func (s *scanner) pair(table string) {
 	}
 }
 
-// key reads a key with its dots.
+// key reads a key with its dots. What it returns is gone with the next call.
 func (s *scanner) key() []string {
-	var keys []string
+	s.keys = s.keys[:0]
 	for {
 		s.skipSpace()
-		keys = append(keys, s.simpleKey())
+		s.keys = append(s.keys, s.simpleKey())
 		s.skipSpace()
 		if s.peek() != '.' {
-			return keys
+			return s.keys
 		}
 		s.advance(1)
 	}
@@ -259,9 +298,7 @@ func (s *scanner) array(path string) {
 		if s.skipBlank(); s.peek() == ']' || s.peek() == 0 {
 			break
 		}
-		element := joinIndex(path, i)
-		s.mark(element)
-		s.value(element)
+		s.value(s.markIndex(path, i))
 		if s.skipBlank(); s.peek() != ',' {
 			break
 		}

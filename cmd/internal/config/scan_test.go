@@ -109,11 +109,11 @@ func walk(path string, value any, visit func(string)) {
 		}
 	case []map[string]any:
 		for i, element := range value {
-			walk(joinIndex(path, i), element, visit)
+			walk(string(appendIndex(nil, path, i)), element, visit)
 		}
 	case []any:
 		for i, element := range value {
-			walk(joinIndex(path, i), element, visit)
+			walk(string(appendIndex(nil, path, i)), element, visit)
 		}
 	}
 }

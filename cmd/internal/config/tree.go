@@ -3,7 +3,6 @@ package config
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -37,8 +36,8 @@ func (p *problems) parse(files []File) (root *node, ok bool) {
 			ok = false
 			continue
 		}
-		g := grower{file: file.Name, at: scan(text)}
-		p.join(root, g.grow("", tree))
+		g := &grower{file: file.Name, at: scan(text)}
+		p.join(root, g.grow(nil, tree))
 	}
 	return root, ok
 }
@@ -57,7 +56,7 @@ func decode(text string) (tree map[string]any, err error) {
 			err = fmt.Errorf("the TOML decoder gave up: %v", r)
 		}
 	}()
-	err = toml.Unmarshal([]byte(text), &tree)
+	_, err = toml.Decode(text, &tree)
 	return tree, err
 }
 
@@ -65,34 +64,56 @@ func decode(text string) (tree map[string]any, err error) {
 type grower struct {
 	file string
 	at   positions
+	path []byte // where paths are put together
+	free []node // nodes that are to be used
 }
 
-// grow returns the tree of a value.
-func (g grower) grow(path string, value any) *node {
-	where := g.at[path]
-	n := &node{place: place{file: g.file, line: max(where.line, 1), key: path}, seq: where.seq}
+// nodesAtOnce is how many nodes are made at once.
+const nodesAtOnce = 64
+
+// grow returns the tree of the value at a path.
+func (g *grower) grow(path []byte, value any) *node {
+	n := g.node(path)
 	switch value := value.(type) {
 	case map[string]any:
-		n.table = make(map[string]*node, len(value))
+		n.table, n.names = make(map[string]*node, len(value)), make([]string, 0, len(value))
 		for key, element := range value {
-			n.table[key] = g.grow(joinKey(path, key), element)
+			g.path = appendKey(g.path[:0], n.key, key)
+			n.table[key] = g.grow(g.path, element)
+			n.names = append(n.names, key)
 		}
-		n.names = slices.SortedFunc(maps.Keys(n.table), func(a, b string) int {
-			return cmp.Compare(n.table[a].seq, n.table[b].seq)
-		})
+		slices.SortFunc(n.names, func(a, b string) int { return cmp.Compare(n.table[a].seq, n.table[b].seq) })
 	case []map[string]any:
-		n.isList = true
-		for i, element := range value {
-			n.array = append(n.array, g.grow(joinIndex(path, i), element))
-		}
+		g.elements(n, len(value), func(i int) any { return value[i] })
 	case []any:
-		n.isList = true
-		for i, element := range value {
-			n.array = append(n.array, g.grow(joinIndex(path, i), element))
-		}
+		g.elements(n, len(value), func(i int) any { return value[i] })
 	default:
 		n.scalar = value
 	}
+	return n
+}
+
+// elements grows the elements of an array.
+func (g *grower) elements(n *node, count int, element func(int) any) {
+	n.isList, n.array = true, make([]*node, count)
+	for i := range n.array {
+		g.path = appendIndex(g.path[:0], n.key, i)
+		n.array[i] = g.grow(g.path, element(i))
+	}
+}
+
+// node returns a new node with the place of a path.
+func (g *grower) node(path []byte) *node {
+	if len(g.free) == 0 {
+		g.free = make([]node, nodesAtOnce)
+	}
+	n := &g.free[0]
+	g.free = g.free[1:]
+	where, found := g.at[string(path)]
+	if !found {
+		where.path = string(path)
+	}
+	n.place, n.seq = place{file: g.file, line: max(where.line, 1), key: where.path}, where.seq
 	return n
 }
 

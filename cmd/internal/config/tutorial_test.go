@@ -31,7 +31,7 @@ func TestTutorialIsTheSameEverywhere(t *testing.T) {
 	if escapes := regexp.MustCompile(`(?m)\\|^\.`).FindString(manual.Content); escapes != "" {
 		t.Fatalf("the example of %s has %q, which roff would change", manual.Name, escapes)
 	}
-	_, example := readReference(t)
+	_, example, _ := readReference(t)
 	want := tutorial(t, readExample(t, testdata+"/good/tutorial.toml"))
 	for _, file := range []File{between(t, "../../../README.md", "```toml", "```"), manual, example} {
 		if diff := cmp.Diff(want, tutorial(t, file)); diff != "" {

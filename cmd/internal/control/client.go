@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,21 +37,47 @@ func (c *Client) Close() { c.http.CloseIdleConnections() }
 // Status asks for the present state.
 func (c *Client) Status(ctx context.Context) (Status, error) {
 	var s Status
-	err := c.do(ctx, http.MethodGet, statusPath, &s)
+	err := c.do(ctx, http.MethodGet, statusPath, nil, &s)
 	return s, err
+}
+
+// Checks asks for the checks that match a request.
+func (c *Client) Checks(ctx context.Context, request ChecksRequest) ([]Check, error) {
+	checks := []Check{}
+	err := c.do(ctx, http.MethodGet, checksPath+"?"+request.query().Encode(), nil, &checks)
+	return checks, err
 }
 
 // Reload asks the daemon to read its configuration again. The error holds
 // what is wrong with it; the daemon then goes on with the old one.
 func (c *Client) Reload(ctx context.Context) (ReloadResult, error) {
 	var r ReloadResult
-	err := c.do(ctx, http.MethodPost, reloadPath, &r)
+	err := c.do(ctx, http.MethodPost, reloadPath, nil, &r)
 	return r, err
 }
 
-// do makes one request and decodes its answer into result.
-func (c *Client) do(ctx context.Context, method, path string, result any) error {
-	req, err := http.NewRequestWithContext(ctx, method, "http://bascule"+path, nil)
+// Override has a decision about a real server carried out. The error says what
+// there is to be named.
+func (c *Client) Override(ctx context.Context, request OverrideRequest) error {
+	return c.do(ctx, http.MethodPost, overridePath, request, &struct{}{})
+}
+
+// Zero has the counters of virtual servers set to zero. The error says what
+// there is to be named.
+func (c *Client) Zero(ctx context.Context, request ZeroRequest) error {
+	return c.do(ctx, http.MethodPost, zeroPath, request, &struct{}{})
+}
+
+// do makes one request, with a body unless that is nil, and decodes its answer
+// into result.
+func (c *Client) do(ctx context.Context, method, path string, body, result any) error {
+	var text bytes.Buffer
+	if body != nil {
+		if err := json.NewEncoder(&text).Encode(body); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://bascule"+path, &text)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"bascule/cmd/internal/control"
 	"bascule/lvs/director"
 	"bascule/lvs/ipvs"
+	"bascule/lvs/mark"
 	"bascule/vrrp/link"
 	"bascule/vrrp/speaker"
 )
@@ -35,20 +37,26 @@ type daemon struct {
 	options Options
 	log     *slog.Logger
 
+	observer *observer
 	network  *link.Network
 	speaker  *speaker.Speaker
 	director *director.Director
 	pool     *checker.Pool
 	checks   fanOut
+	follower *follower
+	marker   *marker
 
 	reloads chan reloadRequest // to the reloader
 	settled chan *config.Node  // to the reloader: the kernel holds this configuration
 	done    chan struct{}      // closed when the reloader takes no more requests
 	refused atomic.Pointer[string]
+	routers atomic.Pointer[routerConfigs] // in force, for status
+	storing sync.Mutex                    // held while the overrides are written
 
 	// The rest belongs to the reloader, once it runs.
-	node   *config.Node
-	record record
+	node    *config.Node
+	partial bool // a reload failed half-way: node is in force in part only
+	record  record
 }
 
 // Run runs a director until ctx ends, and then gives everything up in order:
@@ -70,13 +78,25 @@ func Run(ctx context.Context, options Options, hangups <-chan os.Signal, log *sl
 	}
 	server, err := control.Listen(ctx, options.RuntimeDir, service{d})
 	if err != nil {
-		return err
+		return unlessStopped(ctx, err)
 	}
 	d.assemble()
 	return d.run(ctx, server, hangups)
 }
 
-// load reads the configuration as this node sees it.
+// unlessStopped returns an error of the start, or nil if the daemon has been
+// stopped, which can be the reason: there is nothing to give up yet.
+func unlessStopped(ctx context.Context, err error) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	default:
+		return err
+	}
+}
+
+// load reads the configuration, and the keys that it names, as this node sees
+// it.
 func load(options Options) (*config.Node, error) {
 	c, err := config.Load(options.Config)
 	if err != nil {
@@ -88,18 +108,32 @@ func load(options Options) (*config.Node, error) {
 			return nil, fmt.Errorf("name of this host: %v", err)
 		}
 	}
-	return c.ForNode(name)
+	node, err := c.ForNode(name)
+	if err != nil {
+		return nil, err
+	}
+	return node, node.ReadKeys(os.Geteuid())
 }
 
 // assemble makes the parts. None of them does anything before it runs.
 func (d *daemon) assemble() {
 	leftovers := d.openRecord()
-	d.network = link.New(d.log)
-	d.speaker = speaker.New(d.network, d.node.Groups, observer{d.log}, speaker.WithLeftovers(leftovers.Addresses))
+	d.routers.Store(newRouterConfigs(d.node))
+	d.network = link.New(d.log, link.WithSchedule(d.node.Announcement))
 	d.director = director.New(func() (director.Kernel, error) { return openIPVS() }, d.log)
+	d.follower = newFollower(d.director.Follow, interfaceIndex)
+	d.observer = &observer{log: d.log, moved: d.follower.moved}
+	d.speaker = speaker.New(d.network, d.node.Groups, d.observer, speaker.WithLeftovers(leftovers.Addresses))
+	d.director.Adjust(settings(d.node))
 	d.director.Configure(serverConfigs(d.node), leftovers.keys())
-	d.checks.tell = d.director.Report
+	d.director.Inherit(leftovers.daemons())
+	d.director.SetOverrides(d.openOverrides())
+	d.follower.configure(d.node.Sync, groupNames(d.node))
+	d.marker = newMarker(d.log, markTable{mark.Check, mark.Apply})
+	d.marker.configure(markRules(d.node))
+	d.checks.log, d.checks.tell = d.log, d.director.Report
 	d.pool = checker.NewPool(d.checks.report)
+	d.checks.known = d.pool.Known
 }
 
 // openIPVS opens the kernel client. It keeps a nil *ipvs.Client from becoming
@@ -122,6 +156,8 @@ func (d *daemon) run(ctx context.Context, server *control.Server, hangups <-chan
 		func() error { return d.network.Run(work, d.speaker.Deliver) },
 		func() error { return d.speaker.Run(work) },
 		func() error { return d.director.Run(work) },
+		func() error { d.marker.run(work); return nil },
+		func() error { d.follower.run(work); return nil },
 		func() error { d.serveControl(work, server); return nil },
 		func() error { d.watchdog(work); return nil },
 	)
@@ -133,6 +169,7 @@ func (d *daemon) run(ctx context.Context, server *control.Server, hangups <-chan
 			"groups", len(d.node.Groups), "virtual_servers", len(d.node.VirtualServers))
 		go d.whenReady(work)
 		go d.settleRecord(work, d.node)
+		go d.settleOverrides(work)
 		go d.reloader(reloading, work, hangups)
 		select {
 		case <-ctx.Done():
@@ -152,7 +189,7 @@ func (d *daemon) run(ctx context.Context, server *control.Server, hangups <-chan
 // startChecks lets the checks of the first configuration run.
 func (d *daemon) startChecks() error {
 	audience := newAudience(d.node)
-	d.checks.audience.Store(&audience)
+	d.checks.address(audience)
 	return d.pool.Set(audience.specs())
 }
 

@@ -257,3 +257,52 @@ func TestTasksOutliveEachOther(t *testing.T) {
 	cancel()
 	ts.running.Wait()
 }
+
+// TestDaemonChecks follows what a check finds out, from a file that says what
+// its target is like to the status of a real server, through reloads.
+func TestDaemonChecks(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	dir := t.TempDir()
+	file := filepath.Join(dir, "state")
+	say(t, file, "50%")
+	configuration := func(more string) string {
+		return fmt.Sprintf("nodes = [\"lb\"]\n[virtual_server.www]\naddress = \"10.9.0.100:80\"\n"+
+			"check = { type = \"file\", path = %q, wanted = \"content\", interval = \"50ms\"%s }\n"+
+			"[[virtual_server.www.real_server]]\naddress = \"10.9.0.11:80\"\nweight = 10\n", file, more)
+	}
+	r := start(t, dir, configuration(""))
+	defer func() {
+		r.stop()
+		if err := <-r.ended; err != nil {
+			t.Errorf("end: %v", err)
+		}
+	}()
+	shows := func(what string) {
+		t.Helper()
+		eventually(t, what, func() bool {
+			status, err := r.client.Status(t.Context())
+			if err != nil || len(status.VirtualServers) == 0 {
+				return false // not yet
+			}
+			rs := status.VirtualServers[0].RealServers[0]
+			return fmt.Sprintf("%s %d %s; %s", rs.State, rs.EffectiveWeight, rs.Reason, rs.WeightReason) == what
+		})
+	}
+	shows("member 5 check passed; weight 50 % by its check")
+	must(t, r.client.Override(t.Context(), control.OverrideRequest{VirtualServer: "www", RealServer: "10.9.0.11", Action: "weight", Weight: 7}))
+	shows("member 7 check passed; weight 7 set by the administrator")
+	must(t, r.client.Override(t.Context(), control.OverrideRequest{VirtualServer: "www", RealServer: "10.9.0.11", Action: "enable"}))
+	r.write(configuration(", fall = 7"))
+	_, err := r.client.Reload(t.Context())
+	must(t, err)
+	shows("member 5 check passed; weight 50 % by its check")
+	say(t, file, "down # too hot")
+	shows("out 0 file says down: too hot; ")
+	checks, err := r.client.Checks(t.Context(), control.ChecksRequest{Match: []string{"www"}, Results: true})
+	must(t, err)
+	if len(checks) != 1 || checks[0].State != "unhealthy" || len(checks[0].Results) < 7 || checks[0].Reason != "file says down: too hot" {
+		t.Errorf("checks: %+v", checks)
+	}
+}

@@ -3,10 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net"
 	"os"
-	"reflect"
+	"runtime/debug"
 	"time"
 
 	"bascule/checker"
@@ -58,6 +56,9 @@ func (d *daemon) reloader(ctx, work context.Context, hangups <-chan os.Signal) {
 			_, _ = d.reload(ctx, work)
 		case node := <-d.settled:
 			d.narrowRecord(node)
+			// To read a configuration and put it into force takes several times
+			// the memory that it takes to hold it.
+			debug.FreeOSMemory()
 		case r := <-d.reloads:
 			changed, err := d.reload(ctx, work)
 			r.answer <- reloadAnswer{changed, err}
@@ -73,9 +74,16 @@ func (d *daemon) reload(ctx, work context.Context) (changed bool, err error) {
 	defer notifyReady()
 	changed, err = d.replace(ctx, work)
 	if err != nil {
-		text := "the configuration file is not in force: " + err.Error()
+		text, what := "the configuration file is not in force: ", "reload refused, the previous configuration stays in force"
+		switch {
+		case d.partial && changed:
+			text, what = "the configuration is in force in part only, reload it again: ", "reload failed half-way"
+		case d.partial:
+			text, what = "a configuration is in force in part only, and the file is refused: ", "reload refused"
+		}
+		text += err.Error()
 		d.refused.Store(&text)
-		d.log.Error("reload refused, the previous configuration stays in force", "error", err.Error())
+		d.log.Error(what, "error", err.Error())
 		return false, err
 	}
 	d.refused.Store(nil)
@@ -90,31 +98,15 @@ func (d *daemon) replace(ctx, work context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if err := errors.Join(checkSpecs(node), checkInterfaces(d.node, node)); err != nil {
+	if err := errors.Join(checkSpecs(node), checkMachine(node, d.node)); err != nil {
 		return false, err
 	}
-	if reflect.DeepEqual(node, d.node) {
+	if node.Equal(d.node) && !d.partial {
 		return false, nil
 	}
-	return true, d.apply(ctx, work, node)
-}
-
-// checkInterfaces makes sure that the interfaces exist that come with a new
-// configuration: a mistyped name would take a group that is running down.
-func checkInterfaces(before, after *config.Node) error {
-	known := newRecord(before).Addresses
-	var errs []error
-	for _, g := range after.Groups {
-		for _, r := range g.Routers {
-			if _, ok := known[r.Interface]; ok {
-				continue
-			}
-			if _, err := net.InterfaceByName(r.Interface); err != nil {
-				errs = append(errs, fmt.Errorf("group.%s.router.%s.interface: %q: no such interface on this machine", g.Name, r.Name, r.Interface))
-			}
-		}
-	}
-	return errors.Join(errs...)
+	err = d.apply(ctx, work, node)
+	d.partial = err != nil
+	return true, err
 }
 
 // checkSpecs makes sure that every check can be made.
@@ -133,20 +125,39 @@ func checkSpecs(node *config.Node) error {
 // their checks, so that no result comes early.
 func (d *daemon) apply(ctx, work context.Context, node *config.Node) error {
 	d.extendRecord(newRecord(node))
+	d.network.SetSchedule(node.Announcement)
 	ctx, cancel := context.WithTimeout(ctx, reloadTimeout)
 	defer cancel()
-	d.director.Configure(serverConfigs(node), nil)
+	d.director.Reconfigure(settings(node), serverConfigs(node))
+	go d.settleOverrides(work)
+	d.marker.configure(markRules(node))
 	if err := d.speaker.Reconfigure(ctx, node.Groups); err != nil {
 		return err
 	}
+	d.follower.configure(node.Sync, groupNames(node))
+	d.routers.Store(newRouterConfigs(node))
 	audience := newAudience(node)
-	d.checks.audience.Store(&audience)
+	d.checks.address(audience)
 	if err := d.pool.Set(audience.specs()); err != nil {
 		return err
 	}
 	d.node = node
 	go d.settleRecord(work, node)
 	return nil
+}
+
+// settings returns what is wanted of the kernel's IPVS as a whole.
+func settings(node *config.Node) lvs.Settings {
+	return lvs.Settings{Timeouts: node.Timeouts, Exclusive: node.Exclusive}
+}
+
+// groupNames returns the names of a configuration's groups.
+func groupNames(node *config.Node) []string {
+	names := make([]string, 0, len(node.Groups))
+	for _, g := range node.Groups {
+		names = append(names, g.Name)
+	}
+	return names
 }
 
 // serverConfigs returns the virtual servers as the director takes them.

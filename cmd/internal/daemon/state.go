@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -49,13 +50,13 @@ func (d *daemon) writeRecord(r record) {
 func (d *daemon) settleRecord(ctx context.Context, node *config.Node) {
 	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := d.network.Settle(ctx); err != nil {
+	if errors.Join(d.network.Settle(ctx), d.director.Taken(ctx)) != nil {
 		return
 	}
 	want := newRecord(node)
 	tick := time.NewTicker(settlePeriod)
 	defer tick.Stop()
-	for !want.covers(d.director.Snapshot().Owned) {
+	for !want.covers(d.director.Snapshot()) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -69,9 +70,9 @@ func (d *daemon) settleRecord(ctx context.Context, node *config.Node) {
 }
 
 // narrowRecord writes the record of a configuration that the kernel has
-// settled on, unless another has taken its place meanwhile.
+// settled on, unless another has taken its place meanwhile, if only in part.
 func (d *daemon) narrowRecord(node *config.Node) {
-	if node == d.node {
+	if node == d.node && !d.partial {
 		d.writeRecord(newRecord(node))
 	}
 }

@@ -1,44 +1,108 @@
 package daemon
 
 import (
+	"slices"
+	"time"
+
+	"bascule/cmd/internal/config"
 	"bascule/cmd/internal/control"
-	"bascule/lvs"
 	"bascule/vrrp"
 )
 
+// routerConfigs are the virtual routers of a configuration, for what the
+// speaker does not tell of them.
+type routerConfigs map[vrrp.RouterKey]vrrp.RouterConfig
+
+// newRouterConfigs returns the virtual routers of a configuration.
+func newRouterConfigs(node *config.Node) *routerConfigs {
+	routers := make(routerConfigs)
+	for _, g := range node.Groups {
+		for _, r := range g.Routers {
+			routers[r.RouterKey] = r
+		}
+	}
+	return &routers
+}
+
 // viewGroups turns the speaker's snapshot into what control shows.
-func viewGroups(groups []vrrp.GroupStatus) []control.Group {
+func (s service) viewGroups(groups []vrrp.GroupStatus) []control.Group {
+	now, configs := time.Now(), *s.d.routers.Load()
 	views := make([]control.Group, 0, len(groups))
 	for _, g := range groups {
 		v := control.Group{
-			Name: g.Name, State: g.State.String(), Since: g.Since, Reason: g.Reason,
-			Priority: int(g.Priority), Faults: append([]string{}, g.Faults...),
+			Name: g.Name, State: g.State.String(), Since: g.Since, Reason: g.Reason, Priority: int(g.Priority),
+			Faults: append([]string{}, g.Faults...), Waiting: append([]string{}, g.Waiting...),
 			Routers: make([]control.Router, 0, len(g.Routers)),
 		}
+		if at := g.StartsAt; g.State == vrrp.Initialize && now.Before(at) {
+			v.StartAt = &at
+		}
 		for _, r := range g.Routers {
-			v.Routers = append(v.Routers, viewRouter(r))
+			v.Routers = append(v.Routers, viewRouter(r, configs[r.RouterKey]))
 		}
 		views = append(views, v)
 	}
 	return views
 }
 
-// viewRouter turns one router's status into what control shows.
-func viewRouter(r vrrp.RouterStatus) control.Router {
+// viewRouter turns one router's status and its configuration into what
+// control shows. No secret is in it.
+func viewRouter(r vrrp.RouterStatus, config vrrp.RouterConfig) control.Router {
 	v := control.Router{
 		Name: r.Name, Interface: r.Interface, VRID: int(r.VRID), Family: r.Family.String(),
+		Version: versionNumber(config.Version), Password: config.Password != "",
+		Unicast: viewUnicast(config.Unicast), Authentication: viewAuthentication(config.Auth),
 		State: r.State.String(), Addresses: make([]string, 0, len(r.Addresses)),
 		ActivePriority: int(r.ActivePriority), Counters: viewCounters(r.Counters),
 	}
 	for _, p := range r.Addresses {
 		v.Addresses = append(v.Addresses, p.String())
 	}
+	forms := r.Family == vrrp.IPv4 && config.Version == vrrp.Version3
+	if forms {
+		v.Checksum = config.Checksum.String()
+	}
 	if r.ActiveSource.IsValid() {
 		v.ActiveSource = r.ActiveSource.String()
-		if r.State == vrrp.Backup && r.Family == vrrp.IPv4 {
+		if r.State == vrrp.Backup && forms {
 			v.ActiveChecksum = r.ActiveChecksum.String()
 		}
 	}
+	return v
+}
+
+// versionNumber is the number that the configuration gives a version.
+func versionNumber(v vrrp.Version) int {
+	if v == vrrp.Version2 {
+		return 2
+	}
+	return 3
+}
+
+// viewUnicast turns the directors of a router into what control shows; nil is
+// multicast.
+func viewUnicast(u *vrrp.Unicast) *control.Unicast {
+	if u == nil {
+		return nil
+	}
+	v := &control.Unicast{Source: u.Source.String(), Peers: make([]control.UnicastPeer, 0, len(u.Peers))}
+	for _, p := range u.Peers {
+		v.Peers = append(v.Peers, control.UnicastPeer{Address: p.Address.String(), Routed: p.Routed})
+	}
+	return v
+}
+
+// viewAuthentication turns all but the secrets of an authentication into what
+// control shows; nil is none.
+func viewAuthentication(a *vrrp.Auth) *control.Authentication {
+	if a == nil {
+		return nil
+	}
+	v := &control.Authentication{Mode: a.Mode.String(), ActiveKey: int(a.Active), Keys: []int{}, Window: a.Window.String()}
+	for _, key := range a.Keys {
+		v.Keys = append(v.Keys, int(key.ID))
+	}
+	slices.Sort(v.Keys)
 	return v
 }
 
@@ -60,26 +124,6 @@ func viewDrops(drops vrrp.Drops) map[string]uint64 {
 		}
 	}
 	return v
-}
-
-// viewVirtualServers turns the director's snapshot into what control shows.
-func viewVirtualServers(servers []lvs.VirtualServerStatus) []control.VirtualServer {
-	views := make([]control.VirtualServer, 0, len(servers))
-	for _, vs := range servers {
-		v := control.VirtualServer{
-			Name: vs.Name, Address: vs.Service.Address.String(), Protocol: vs.Service.Protocol.String(),
-			Scheduler: vs.Service.Scheduler, Forwarding: vs.Forwarding.String(),
-			RealServers: make([]control.RealServer, 0, len(vs.RealServers)),
-		}
-		for _, rs := range vs.RealServers {
-			v.RealServers = append(v.RealServers, control.RealServer{
-				Address: rs.Address.String(), Weight: int(rs.Weight), Member: rs.Member,
-				Healthy: rs.Health == lvs.Healthy || rs.Health == lvs.Unchecked, Health: rs.Health.String(), Reason: rs.Reason,
-			})
-		}
-		views = append(views, v)
-	}
-	return views
 }
 
 // routerProblems lists what stands out about virtual routers, each with the

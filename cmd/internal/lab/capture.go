@@ -1,23 +1,22 @@
 package lab
 
 import (
-	"encoding/binary"
+	"bytes"
+	"context"
 	"errors"
 	"fmt"
-	"net"
+	"io"
+	"os/exec"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
-	"time"
-
-	"github.com/mdlayher/packet"
-	"golang.org/x/net/bpf"
-	"golang.org/x/sys/unix"
 )
 
-// Capture records what passes over the laboratory's LANs.
+// Capture records what passes over the laboratory's LANs, by tcpdump(8).
 type Capture struct {
-	conns []*packet.Conn
+	dumps []*dump
 	done  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -25,24 +24,41 @@ type Capture struct {
 	errs   []error
 }
 
-// Capture starts to record on both LANs. Stop ends it.
-func (l *Lab) Capture() (*Capture, error) {
+// dump is tcpdump on one LAN.
+type dump struct {
+	lan    string
+	cmd    *exec.Cmd
+	stdout io.ReadCloser
+	stderr bytes.Buffer // complete when the command has ended
+}
+
+// Capture starts to record on LANs (none named: on both): all that is sent
+// after it returns. Stop ends it.
+func (l *Lab) Capture(lans ...string) (*Capture, error) {
+	if len(lans) == 0 {
+		lans = []string{Public, Internal}
+	}
+	return l.captureOn(lans...)
+}
+
+// captureOn starts to record on the LANs of those names.
+func (l *Lab) captureOn(lans ...string) (*Capture, error) {
 	c := &Capture{}
 	l.onClose(func() error {
 		_, err := c.Stop()
 		return err
 	})
-	for _, lan := range []string{Public, Internal} {
-		conn, raw, err := l.listen(lan)
+	for _, lan := range lans {
+		d, packets, err := l.startDump(lan)
 		if err != nil {
 			return nil, err
 		}
-		c.conns = append(c.conns, conn)
+		c.dumps = append(c.dumps, d)
 		c.done.Go(func() {
-			err := receive(raw, func(f Frame) { c.add(lan, f) })
+			err := c.receive(lan, packets)
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.errs = append(c.errs, err)
+			c.errs = append(c.errs, err, d.wait())
 		})
 	}
 	return c, nil
@@ -58,10 +74,11 @@ func (c *Capture) Frames() []Frame {
 }
 
 // Stop ends the capture and returns what it has recorded. It can be called
-// again.
+// again. That the kernel had to drop packets is an error: what is said of
+// such a capture may not be true.
 func (c *Capture) Stop() ([]Frame, error) {
-	for _, conn := range c.conns {
-		conn.Close() // closed before: nothing to do
+	for _, d := range c.dumps {
+		_ = d.cmd.Process.Signal(syscall.SIGTERM) // ended before: nothing to do
 	}
 	c.done.Wait()
 	c.mu.Lock()
@@ -70,106 +87,66 @@ func (c *Capture) Stop() ([]Frame, error) {
 	return c.Frames(), err
 }
 
-// add records a frame of a LAN.
-func (c *Capture) add(lan string, f Frame) {
-	f.LAN = lan
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.frames = append(c.frames, f)
-}
-
-// listen opens a packet socket on the bridge of a LAN that sees all that the
-// bridge forwards, and its access to the system calls.
-func (l *Lab) listen(lan string) (conn *packet.Conn, raw syscall.RawConn, err error) {
-	filter, err := bpf.Assemble(interesting)
-	if err != nil {
-		return nil, nil, fmt.Errorf("filter of the capture: %v", err)
-	}
-	err = l.bridges.Do(func() error {
-		iface, err := net.InterfaceByName(lan)
-		if err != nil {
-			return err
-		}
-		conn, err = packet.Listen(iface, packet.Raw, unix.ETH_P_ALL, &packet.Config{Filter: filter})
-		return err
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("capture on LAN %s: %v", lan, err)
-	}
-	raw, err = conn.SyscallConn()
-	if err == nil {
-		// Unicast passes by the bridge itself unless it asks for it.
-		err = errors.Join(conn.SetPromiscuous(true), stampTime(raw))
-	}
-	if err != nil {
-		return nil, nil, errors.Join(fmt.Errorf("capture on LAN %s: %v", lan, err), conn.Close())
-	}
-	return conn, raw, nil
-}
-
-// interesting is a socket filter that lets ARP, VRRP and ICMPv6 pass.
-var interesting = []bpf.Instruction{
-	bpf.LoadAbsolute{Off: 12, Size: 2},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: etherTypeARP, SkipTrue: 7},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: etherTypeIPv6, SkipTrue: 3},
-	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: etherTypeIPv4, SkipTrue: 6},
-	bpf.LoadAbsolute{Off: 14 + 9, Size: 1},
-	bpf.Jump{Skip: 1},
-	bpf.LoadAbsolute{Off: 14 + 6, Size: 1},
-	bpf.JumpIf{Cond: bpf.JumpEqual, Val: protocolVRRP, SkipTrue: 1},
-	bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: protocolICMP6, SkipTrue: 1},
-	bpf.RetConstant{Val: maxFrame},
-	bpf.RetConstant{Val: 0},
-}
-
-// maxFrame is more than the largest frame of a LAN without jumbo frames.
-const maxFrame = 2048
-
-// stampTime has the kernel note when it receives each frame, so that a busy
-// machine does not blur the capture.
-func stampTime(raw syscall.RawConn) error {
-	var failed error
-	err := raw.Control(func(fd uintptr) {
-		failed = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-	})
-	return errors.Join(err, failed)
-}
-
-// receive calls a function with each frame of interest until the socket is
-// closed.
-func receive(raw syscall.RawConn, record func(Frame)) error {
-	frame, control := make([]byte, maxFrame), make([]byte, 128)
+// receive records the frames of a LAN until tcpdump ends.
+func (c *Capture) receive(lan string, packets *pcapReader) error {
+	buffer := make([]byte, maxFrame)
 	for {
-		var n, controlLen int
-		var failed error
-		closed := raw.Read(func(fd uintptr) bool {
-			n, controlLen, _, _, failed = unix.Recvmsg(int(fd), frame, control, 0)
-			return !errors.Is(failed, unix.EAGAIN) && !errors.Is(failed, unix.EINTR)
-		})
-		if closed != nil {
-			return nil //nolint:nilerr // Stop has closed it
+		b, at, err := packets.next(buffer)
+		if errors.Is(err, io.EOF) {
+			return nil
 		}
-		if failed != nil {
-			return fmt.Errorf("receive captured frame: %v", failed)
+		if err != nil {
+			return fmt.Errorf("capture on LAN %s: %v", lan, err)
 		}
-		if f, ok := parseFrame(frame[:n]); ok {
-			f.Time = kernelTime(control[:controlLen])
-			record(f)
+		if f, ok := parseFrame(b); ok {
+			f.LAN, f.Time = lan, at
+			c.mu.Lock()
+			c.frames = append(c.frames, f)
+			c.mu.Unlock()
 		}
 	}
 }
 
-// kernelTime finds the time of reception among the control messages of a
-// packet; without one it is now.
-func kernelTime(control []byte) time.Time {
-	messages, _ := unix.ParseSocketControlMessage(control)
-	for _, m := range messages {
-		if m.Header.Level == unix.SOL_SOCKET && m.Header.Type == syscall.SCM_TIMESTAMPNS && len(m.Data) >= 16 {
-			return time.Unix(nativeInt64(m.Data), nativeInt64(m.Data[8:]))
-		}
+// interesting is the filter for tcpdump that lets ARP, VRRP and ICMPv6 pass.
+const interesting = "arp or ip proto 112 or ip6 proto 112 or icmp6"
+
+// startDump runs tcpdump on the bridge of a LAN, where it sees all that the
+// bridge forwards. It listens already when its header has come.
+func (l *Lab) startDump(lan string) (*dump, *pcapReader, error) {
+	d := &dump{lan: lan}
+	d.cmd = l.bridges.Command(context.Background(), "tcpdump", "-i", lan, "-n", "-U", "-w", "-", "-Z", "root",
+		"--immediate-mode", "--time-stamp-precision=nano", "--snapshot-length", fmt.Sprint(maxFrame), interesting)
+	d.cmd.Stderr = &d.stderr
+	stdout, err := d.cmd.StdoutPipe()
+	if err != nil {
+		return nil, nil, fmt.Errorf("tcpdump on LAN %s: %v", lan, err)
 	}
-	return time.Now()
+	d.stdout = stdout
+	if err := d.cmd.Start(); err != nil {
+		return nil, nil, fmt.Errorf("tcpdump on LAN %s: %v", lan, err)
+	}
+	packets, err := newPCAPReader(stdout)
+	if err != nil {
+		_ = d.cmd.Process.Kill() // ended before: it has said why
+		_ = d.cmd.Wait()
+		return nil, nil, fmt.Errorf("tcpdump on LAN %s: %v: %s", lan, err, strings.TrimSpace(d.stderr.String()))
+	}
+	return d, packets, nil
 }
 
-// nativeInt64 reads a number as this machine's kernel writes it.
-func nativeInt64(b []byte) int64 { return int64(binary.NativeEndian.Uint64(b)) }
+// dropped finds in tcpdump's last words how many packets it has lost.
+var dropped = regexp.MustCompile(`(?m)^([1-9][0-9]*) packets? dropped by (kernel|interface)$`)
+
+// wait waits until tcpdump has ended, and says what it has lost. Its output
+// has been read to the end by then, or is not wanted.
+func (d *dump) wait() error {
+	d.stdout.Close()
+	err := d.cmd.Wait()
+	if lost := dropped.FindString(d.stderr.String()); lost != "" {
+		return fmt.Errorf("capture on LAN %s: %s", d.lan, lost)
+	}
+	if err != nil {
+		return fmt.Errorf("tcpdump on LAN %s: %v: %s", d.lan, err, strings.TrimSpace(d.stderr.String()))
+	}
+	return nil
+}

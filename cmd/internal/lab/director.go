@@ -64,14 +64,22 @@ func (d *Director) WriteConfig(text string) error {
 // Start runs bascule and waits until it answers for its status. One that ends
 // before is an error that has its log.
 func (d *Director) Start(ctx context.Context) error {
+	if err := d.Launch(); err != nil {
+		return err
+	}
+	_, err := d.Await(ctx, "an answer", func(Status) bool { return true })
+	return err
+}
+
+// Launch runs bascule as Start does, and does not wait for it.
+func (d *Director) Launch() error {
 	process, err := d.host.Start(d.binary, "run", "--config", d.ConfigFile(), "--node", d.host.Name,
 		"--runtime-dir", d.RuntimeDirectory(), "--state-dir", d.stateDirectory())
 	if err != nil {
 		return err
 	}
 	d.process = process
-	_, err = d.Await(ctx, "an answer", func(Status) bool { return true })
-	return err
+	return nil
 }
 
 // Stop ends bascule in order: SIGTERM, and SIGKILL when the context ends.

@@ -2,8 +2,10 @@ package lab
 
 import (
 	"encoding/binary"
+	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -24,15 +26,44 @@ type Frame struct {
 	LAN       string
 	Kind      Kind
 	MAC       string       // the Ethernet source
-	Source    netip.Addr   // the IP source; invalid for ARP
 	Addresses []netip.Addr // the virtual addresses advertised, or the one announced
+
+	// Invalid and 0 for ARP:
+	Source, Destination netip.Addr
+	TTL                 uint8 // or Hop Limit
 
 	// Of advertisements only:
 	Version  uint8
 	VRID     uint8
 	Priority uint8         // 0: the sender gives up
 	Interval time.Duration // until the next one, as the sender says
+	Checksum ChecksumForm
+	// Trailer is what follows the addresses: the authentication data of
+	// version 2 (RFC 2338 section 5.3.10), or a signature; nil: nothing.
+	Trailer []byte
 }
+
+// String describes the frame in a line, for the log of a failed test.
+func (f Frame) String() string {
+	line := fmt.Sprintf("%s %s %s from %s %s to %s: %v", f.Time.Format("15:04:05.000"), f.LAN, f.Kind, f.MAC, f.Source, f.Destination, f.Addresses)
+	if f.Kind != Advertisement {
+		return line
+	}
+	return fmt.Sprintf("%s version %d VRID %d priority %d every %v, TTL %d, checksum %s, trailer %x",
+		line, f.Version, f.VRID, f.Priority, f.Interval, f.TTL, f.Checksum, f.Trailer)
+}
+
+// ChecksumForm says what the checksum of an advertisement is made of. Of
+// IPv4 and version 3 both forms are seen: RFC 5798 section 5.2.8 could be read
+// in either way, and RFC 9568 section 5.2.8 is for the message alone.
+type ChecksumForm string
+
+// The forms of checksum.
+const (
+	ChecksumMessage      ChecksumForm = "message"       // the VRRP message alone
+	ChecksumPseudoHeader ChecksumForm = "pseudo-header" // and the pseudo-header of the IP addresses
+	ChecksumWrong        ChecksumForm = "wrong"         // neither
+)
 
 // Numbers of the protocols that are looked for.
 const (
@@ -82,7 +113,8 @@ func (f *Frame) parseIPv4(b []byte) bool {
 	if header < 20 || total < header || total > len(b) {
 		return false
 	}
-	f.Source = netip.AddrFrom4([4]byte(b[12:16]))
+	f.TTL = b[8]
+	f.Source, f.Destination = netip.AddrFrom4([4]byte(b[12:16])), netip.AddrFrom4([4]byte(b[16:20]))
 	return f.parseVRRP(b[header:total], 4)
 }
 
@@ -92,7 +124,8 @@ func (f *Frame) parseIPv6(b []byte) bool {
 	if len(b) < 40 || len(b) < 40+int(binary.BigEndian.Uint16(b[4:])) {
 		return false
 	}
-	f.Source = netip.AddrFrom16([16]byte(b[8:24]))
+	f.TTL = b[7]
+	f.Source, f.Destination = netip.AddrFrom16([16]byte(b[8:24])), netip.AddrFrom16([16]byte(b[24:40]))
 	payload := b[40 : 40+int(binary.BigEndian.Uint16(b[4:]))]
 	switch b[6] {
 	case protocolVRRP:
@@ -131,5 +164,45 @@ func (f *Frame) parseVRRP(b []byte, size int) bool {
 		address, _ := netip.AddrFromSlice(b[8+i*size : 8+(i+1)*size])
 		f.Addresses = append(f.Addresses, address)
 	}
+	if trailer := b[8+count*size:]; len(trailer) > 0 {
+		f.Trailer = slices.Clone(trailer)
+	}
+	f.Checksum = f.checksumForm(b, 8+count*size)
 	return true
+}
+
+// checksumForm finds out what the checksum of a VRRP message is made of. A
+// trailer of IPv6 is in the checksum, which the kernel makes over all that it
+// sends; that of version 2 is part of the message (RFC 2338 section 5.3.8).
+func (f *Frame) checksumForm(message []byte, withoutTrailer int) ChecksumForm {
+	covered := message
+	if f.Version == 3 && f.Source.Is4() {
+		covered = message[:withoutTrailer]
+	}
+	pseudo := slices.Concat(f.Source.AsSlice(), f.Destination.AsSlice(),
+		binary.BigEndian.AppendUint32(nil, uint32(len(covered))), []byte{0, 0, 0, protocolVRRP})
+	// A correct checksum is there already: the sum of all is then -0.
+	switch {
+	case onesSum(covered) == 0xffff:
+		return ChecksumMessage
+	case onesSum(slices.Concat(pseudo, covered)) == 0xffff:
+		return ChecksumPseudoHeader
+	}
+	return ChecksumWrong
+}
+
+// onesSum is the ones' complement sum of 16 bit words (RFC 1071); the messages
+// of VRRP are of whole words, and an odd byte stands for one that ends with 0.
+func onesSum(b []byte) uint16 {
+	var sum uint32
+	for ; len(b) >= 2; b = b[2:] {
+		sum += uint32(binary.BigEndian.Uint16(b))
+	}
+	if len(b) == 1 {
+		sum += uint32(b[0]) << 8
+	}
+	for sum > 0xffff {
+		sum = sum>>16 + sum&0xffff
+	}
+	return uint16(sum)
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -73,14 +74,35 @@ func (h *Host) Interfaces() []string {
 	return names
 }
 
-// OwnAddresses returns the addresses that the host was built with, which a
-// failing director keeps, in the order of its cards.
+// OwnAddresses returns the IPv4 addresses that the host was built with, which
+// a failing director keeps, in the order of its cards.
 func (h *Host) OwnAddresses() []netip.Prefix {
 	var own []netip.Prefix
 	for _, c := range h.cards {
 		own = append(own, c.address)
 	}
 	return own
+}
+
+// OwnAddress returns the address of a family that an interface of the host was
+// built with: of IPv6 it is the unique local one. An interface that the host
+// has not got is an error.
+func (h *Host) OwnAddress(iface string, ipv6 bool) (netip.Addr, error) {
+	i := slices.IndexFunc(h.cards, func(c card) bool { return c.name == iface })
+	switch {
+	case i < 0:
+		return netip.Addr{}, fmt.Errorf("host %s has no interface %s (it has %v)", h.Name, iface, h.Interfaces())
+	case ipv6:
+		return h.cards[i].address6().Addr(), nil
+	}
+	return h.cards[i].address.Addr(), nil
+}
+
+// Sent says whether a frame came from a card of the host on the frame's LAN.
+func (h *Host) Sent(f Frame) bool {
+	return slices.ContainsFunc(h.cards, func(c card) bool {
+		return c.lan == f.LAN && f.MAC == hardwareAddress(c.address.Addr()).String()
+	})
 }
 
 // Addresses returns what the kernel has on an interface of the host now, in
@@ -104,6 +126,45 @@ func (h *Host) Addresses(iface string) ([]netip.Prefix, error) {
 		addresses = append(addresses, netip.PrefixFrom(ip.Unmap(), ones))
 	}
 	return addresses, nil
+}
+
+// AwaitLinkLocal waits until all cards of the host have a link-local address
+// that can be used: the kernel first looks for duplicates, for one to two
+// seconds after the carrier has come (RFC 4862 section 5.4).
+func (h *Host) AwaitLinkLocal(ctx context.Context) error {
+	for _, c := range h.cards {
+		for {
+			usable, err := h.hasLinkLocal(c.name)
+			if err != nil {
+				return err
+			}
+			if usable {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("%s of %s has no usable link-local address: %v", c.name, h.Name, ctx.Err())
+			case <-time.After(holderInterval):
+			}
+		}
+	}
+	return nil
+}
+
+// hasLinkLocal says whether an interface has a usable link-local address that
+// is not a virtual one.
+func (h *Host) hasLinkLocal(iface string) (bool, error) {
+	link, err := h.link(iface)
+	if err != nil {
+		return false, err
+	}
+	list, err := h.space.handle.AddrList(link, netlink.FAMILY_V6)
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return false, fmt.Errorf("addresses of %s on %s: %v", iface, h.Name, err)
+	}
+	return slices.ContainsFunc(list, func(a netlink.Addr) bool {
+		return a.IP.IsLinkLocalUnicast() && a.Flags&(unix.IFA_F_TENTATIVE|unix.IFA_F_NODAD) == 0
+	}), nil
 }
 
 // HasAddress says whether one of the host's cards has an address now.
@@ -205,13 +266,18 @@ func (h *Host) setUp(name string) error {
 	return nil
 }
 
-// addAddress gives an interface of the host an address.
+// addAddress gives an interface of the host an address. One of IPv6 is usable
+// at once, without duplicate address detection: nobody else has it here.
 func (h *Host) addAddress(iface string, address netip.Prefix) error {
 	link, err := h.link(iface)
 	if err != nil {
 		return err
 	}
-	if err := h.space.handle.AddrAdd(link, &netlink.Addr{IPNet: ipNet(address)}); err != nil {
+	wanted := &netlink.Addr{IPNet: ipNet(address)}
+	if address.Addr().Is6() {
+		wanted.Flags = unix.IFA_F_NODAD
+	}
+	if err := h.space.handle.AddrAdd(link, wanted); err != nil {
 		return fmt.Errorf("address %s on %s of %s: %v", address, iface, h.Name, err)
 	}
 	return nil

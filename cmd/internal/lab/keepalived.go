@@ -8,21 +8,40 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"text/template"
 	"time"
 )
 
 // KeepalivedConfig is what keepalived on one host is told. The virtual
-// routers are always those of the laboratory, in one sync group.
+// routers are always those of the laboratory.
 type KeepalivedConfig struct {
-	Priority int           // 1 to 254
+	Priority int           // 1 to 255; 255: it owns the addresses, and says MASTER
 	Interval time.Duration // between advertisements; 0: 1 s
 	// NoPreempt leaves a director of lower priority active.
 	NoPreempt bool
-	// Balance has it balance the web site too, with weights 3, 1 and 1 and an
-	// HTTP check every second. That needs IPVS.
-	Balance bool
+	Families  Families // of the virtual routers
+	Version   int      // of VRRP for IPv4, 2 or 3; 0: 3. IPv6 has only 3.
+	Password  string   // authentication PASS, for version 2; empty: none
+	// Unicast has it speak with the other director only, by the addresses that
+	// the hosts were built with.
+	Unicast bool
+	// UnicastTTL is the TTL or Hop Limit in unicast (unicast_ttl); 0: what
+	// keepalived takes, 255 for IPv4, and 64 for IPv6, which is the kernel's.
+	UnicastTTL int
+	// Checksum of version 3 for IPv4; empty: with the pseudo-header. Only 2.2.8
+	// and later can do without (v3_checksum_as_v2); it accepts either then.
+	Checksum ChecksumForm
+	// Single leaves out the sync group: each virtual router moves alone.
+	Single bool
+	// Services are what it balances; that needs IPVS.
+	Services []Service
+	// Sync has the active director tell the other one its connections
+	// (lvs_sync_daemon), on the internal LAN.
+	Sync bool
+	// Root is the directory of the Debian whose keepalived is to run; empty:
+	// this machine's.
+	Root string
 }
 
 // Keepalived is keepalived(8) on one host: what Bascule must be able to share
@@ -30,147 +49,83 @@ type KeepalivedConfig struct {
 type Keepalived struct {
 	host    *Host
 	process *Process
-}
-
-// keepalivedTemplate is the configuration: VRRP version 3, both virtual
-// routers, and their addresses.
-var keepalivedTemplate = template.Must(template.New("keepalived.conf").Parse(`global_defs {
-    router_id {{.Name}}
-    vrrp_version 3
-}
-vrrp_sync_group web {
-    group {
-{{- range .Routers}}
-        {{.Name}}
-{{- end}}
-    }
-}
-{{- range .Routers}}
-vrrp_instance {{.Name}} {
-    state BACKUP
-    interface {{.Interface}}
-    virtual_router_id {{.VRID}}
-    priority {{$.Priority}}
-    advert_int {{$.Interval.Seconds}}
-{{- if $.NoPreempt}}
-    nopreempt
-{{- end}}
-    virtual_ipaddress {
-        {{.Address}} dev {{.Interface}}
-    }
-}
-{{- end}}
-{{- if .Balance}}
-virtual_server {{.Service.Addr}} {{.Service.Port}} {
-    delay_loop 1
-    lvs_sched wrr
-    lvs_method NAT
-    protocol TCP
-{{- range .Web}}
-    real_server {{.Address.Addr}} {{.Address.Port}} {
-        weight {{.Weight}}
-        HTTP_GET {
-            url {
-                path /
-                status_code 200
-            }
-            connect_timeout 1
-            retry 0
-        }
-    }
-{{- end}}
-}
-{{- end}}
-`))
-
-// keepalivedWeights are the weights of the web servers in keepalivedTemplate.
-var keepalivedWeights = []int{3, 1, 1}
-
-// keepalivedServer is a real server in keepalivedTemplate.
-type keepalivedServer struct {
-	Address netip.AddrPort
-	Weight  int
-}
-
-// keepalivedWeb returns the web servers of the laboratory.
-func keepalivedWeb() []keepalivedServer {
-	var web []keepalivedServer
-	for _, p := range plans() {
-		if p.gateway.IsValid() {
-			address := netip.AddrPortFrom(p.cards[0].address.Addr(), ServiceAddress.Port())
-			web = append(web, keepalivedServer{address, keepalivedWeights[len(web)]})
-		}
-	}
-	return web
-}
-
-// keepalivedRouter is a virtual router in keepalivedTemplate.
-type keepalivedRouter struct {
-	Name      string
-	Interface string
-	VRID      int
-	Address   string
-}
-
-// keepalivedText renders the configuration file of a host.
-func keepalivedText(host string, config KeepalivedConfig) (string, error) {
-	if config.Interval == 0 {
-		config.Interval = time.Second
-	}
-	var text strings.Builder
-	err := keepalivedTemplate.Execute(&text, struct {
-		KeepalivedConfig
-		Name    string
-		Routers []keepalivedRouter
-		Service netip.AddrPort
-		Web     []keepalivedServer
-	}{config, host, []keepalivedRouter{
-		{Public, FirstCard, PublicVRID, PublicVIP.String()},
-		{Internal, SecondCard, InternalVRID, InternalVIP.String()},
-	}, ServiceAddress, keepalivedWeb()})
-	return text.String(), err
+	routers []keepalivedRouter
 }
 
 // StartKeepalived runs keepalived on a director's host, VRRP only unless it is
 // to balance too. Close of the laboratory kills it.
 func StartKeepalived(host *Host, config KeepalivedConfig) (*Keepalived, error) {
-	directory, err := host.Directory()
+	routers, err := keepalivedRouters(host, config)
 	if err != nil {
 		return nil, err
 	}
-	text, err := keepalivedText(host.Name, config)
+	text, err := keepalivedText(host.Name, routers, config)
 	if err != nil {
 		return nil, fmt.Errorf("configuration of keepalived on %s: %v", host.Name, err)
 	}
-	file := filepath.Join(directory, "keepalived.conf")
-	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		return nil, fmt.Errorf("configuration of keepalived on %s: %v", host.Name, err)
+	options := []string{"--log-detail"}
+	if len(config.Services) == 0 {
+		options = append(options, "--vrrp")
+	}
+	process, err := launchKeepalived(host, config.Root, text, options...)
+	if err != nil {
+		return nil, err
+	}
+	return &Keepalived{host, process, routers}, nil
+}
+
+// launchKeepalived runs the keepalived of a root, "" being that of the machine,
+// with a configuration as it stands.
+func launchKeepalived(host *Host, root, text string, options ...string) (*Process, error) {
+	directory, err := writeKeepalived(host, text)
+	if err != nil {
+		return nil, err
 	}
 	// Several may run on one machine: each has process id files of its own.
 	// Those of a killed one would stop it from starting where nobody has
 	// reaped its children yet.
-	args := []string{"--dont-fork", "--log-console", "--log-detail", "--no-syslog", "--use-file", file}
-	if !config.Balance {
-		args = append(args, "--vrrp")
+	pids := map[string]string{"--pid": "keepalived.pid", "--vrrp_pid": "keepalived-vrrp.pid", "--checkers_pid": "keepalived-checkers.pid"}
+	seen := directory // as keepalived sees it
+	if root != "" {
+		seen = rootMount
 	}
-	for option, name := range map[string]string{
-		"--pid": "keepalived.pid", "--vrrp_pid": "keepalived-vrrp.pid", "--checkers_pid": "keepalived-checkers.pid",
-	} {
-		path := filepath.Join(directory, name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	args := append([]string{"--dont-fork", "--log-console", "--no-syslog", "--use-file", filepath.Join(seen, "keepalived.conf")}, options...)
+	for option, name := range pids {
+		if err := os.Remove(filepath.Join(directory, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, fmt.Errorf("keepalived on %s: %v", host.Name, err)
 		}
-		args = append(args, option, path)
+		args = append(args, option, filepath.Join(seen, name))
 	}
-	process, err := host.Start("keepalived", args...)
-	if err != nil {
-		return nil, err
-	}
-	return &Keepalived{host: host, process: process}, nil
+	return host.startIn(root, directory, "keepalived", args...)
 }
+
+// writeKeepalived writes the configuration file of keepalived and returns its
+// directory, which is the host's.
+func writeKeepalived(host *Host, text string) (directory string, err error) {
+	if directory, err = host.Directory(); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(filepath.Join(directory, "keepalived.conf"), []byte(text), 0o644); err != nil {
+		return "", fmt.Errorf("configuration of keepalived on %s: %v", host.Name, err)
+	}
+	return directory, nil
+}
+
+// Holds says whether keepalived's host has an address now.
+func (k *Keepalived) Holds(address netip.Addr) (bool, error) { return k.host.HasAddress(address) }
 
 // Host returns the host that keepalived runs on.
 func (k *Keepalived) Host() *Host { return k.host }
+
+// Ready waits until all virtual routers take part in the election: one starts
+// in Fault where its interface has no usable address yet.
+func (k *Keepalived) Ready(ctx context.Context) error {
+	return k.process.awaitLog(ctx, "all routers to be BACKUP or MASTER", func(text string) bool {
+		return !slices.ContainsFunc(k.routers, func(r keepalivedRouter) bool {
+			return !strings.Contains(text, "("+r.Name+") Entering BACKUP STATE") && !strings.Contains(text, "("+r.Name+") Entering MASTER STATE")
+		})
+	})
+}
 
 // Stop ends keepalived in order: it gives up its addresses and tells so.
 func (k *Keepalived) Stop(ctx context.Context) error { return k.process.Stop(ctx) }

@@ -113,18 +113,11 @@ func awaitFrames(ctx context.Context, t *testing.T, c *Capture, holds func([]Fra
 	}
 }
 
-// ofHost says whether a frame came from a host's card on the frame's LAN.
-func ofHost(f Frame, host *Host) bool {
-	return slices.ContainsFunc(host.OwnAddresses(), func(p netip.Prefix) bool {
-		return f.MAC == hardwareAddress(p.Addr()).String()
-	})
-}
-
 // count counts the frames of a kind that a host has sent on a LAN.
 func count(frames []Frame, lan string, kind Kind, host *Host) int {
 	n := 0
 	for _, f := range frames {
-		if f.LAN == lan && f.Kind == kind && ofHost(f, host) {
+		if f.LAN == lan && f.Kind == kind && host.Sent(f) {
 			n++
 		}
 	}
@@ -134,7 +127,7 @@ func count(frames []Frame, lan string, kind Kind, host *Host) int {
 // firstOf returns when a host first advertised on a LAN.
 func firstOf(frames []Frame, lan string, host *Host) time.Time {
 	for _, f := range frames {
-		if f.LAN == lan && f.Kind == Advertisement && ofHost(f, host) {
+		if f.LAN == lan && f.Kind == Advertisement && host.Sent(f) {
 			return f.Time
 		}
 	}
@@ -159,9 +152,9 @@ func TestCapturedAdvertisement(t *testing.T) {
 	}
 	want := map[string]Frame{
 		Public: {LAN: Public, Kind: Advertisement, MAC: "02:00:c0:a8:38:0b", Source: netip.MustParseAddr("192.168.56.11"),
-			Addresses: []netip.Addr{PublicVIP.Addr()}, Version: 3, VRID: 56, Priority: 150, Interval: 200 * time.Millisecond},
+			Destination: netip.MustParseAddr("224.0.0.18"), TTL: 255, Checksum: ChecksumPseudoHeader, Addresses: []netip.Addr{PublicVIP.Addr()}, Version: 3, VRID: 56, Priority: 150, Interval: 200 * time.Millisecond},
 		Internal: {LAN: Internal, Kind: Advertisement, MAC: "02:00:c0:a8:c8:fb", Source: netip.MustParseAddr("192.168.200.251"),
-			Addresses: []netip.Addr{InternalVIP.Addr()}, Version: 3, VRID: 200, Priority: 150, Interval: 200 * time.Millisecond},
+			Destination: netip.MustParseAddr("224.0.0.18"), TTL: 255, Checksum: ChecksumPseudoHeader, Addresses: []netip.Addr{InternalVIP.Addr()}, Version: 3, VRID: 200, Priority: 150, Interval: 200 * time.Millisecond},
 	}
 	if diff := cmp.Diff(want, first, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("first advertisements (-want +got):\n%s", diff)

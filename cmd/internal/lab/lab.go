@@ -3,6 +3,7 @@ package lab
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -20,6 +21,7 @@ type Lab struct {
 	LB     *Host // the director that the configuration prefers
 	LB2    *Host
 	Web    []*Host // web1, web2, web3
+	Direct []*Host // direct1 and direct2, once AddDirect has been called
 
 	prefix    string
 	directory string
@@ -40,6 +42,10 @@ func New(prefix string) (*Lab, error) {
 	}
 	l := &Lab{prefix: prefix, directory: directory}
 	l.onClose(func() error { return os.RemoveAll(directory) })
+	// Some peers run as users of their own, and must find theirs in it.
+	if err := os.Chmod(directory, 0o711); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
 	if err := l.build(); err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -96,7 +102,8 @@ func (l *Lab) onClose(closer func() error) {
 	l.closers = append(l.closers, closer)
 }
 
-// Hosts returns the six hosts, from the client inwards.
+// Hosts returns the six hosts, from the client inwards, then those that were
+// added.
 func (l *Lab) Hosts() []*Host { return slices.Clone(l.hosts) }
 
 // Host returns the host of a name, or nil.
@@ -152,15 +159,15 @@ func (l *Lab) furnish(host *Host, p plan) error {
 			return err
 		}
 	}
-	if p.gateway.IsValid() {
-		if err := host.addDefaultRoute(p.gateway); err != nil {
+	for _, gateway := range p.gateways {
+		if err := host.addDefaultRoute(gateway); err != nil {
 			return err
 		}
 	}
 	if !p.forward {
 		return nil
 	}
-	return host.Sysctl("net/ipv4/ip_forward", "1")
+	return errors.Join(host.Sysctl("net/ipv4/ip_forward", "1"), host.Sysctl("net/ipv6/conf/all/forwarding", "1"))
 }
 
 // plug connects a card of a host to the bridge of its LAN.
@@ -183,8 +190,10 @@ func (l *Lab) plug(host *Host, c card) error {
 	if err := l.bridges.setUp(port); err != nil {
 		return err
 	}
-	if err := host.addAddress(c.name, c.address); err != nil {
-		return err
+	for _, address := range []netip.Prefix{c.address, c.address6()} {
+		if err := host.addAddress(c.name, address); err != nil {
+			return err
+		}
 	}
 	return host.setUp(c.name)
 }

@@ -37,31 +37,33 @@ func TestTopology(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, a := range addresses {
-				if a.Addr().Is4() {
+				if !a.Addr().IsLinkLocalUnicast() { // the kernel makes those, in its time
 					got[host.Name] = append(got[host.Name], iface+" "+a.String())
 				}
 			}
 		}
 	}
 	want := map[string][]string{
-		"client": {"enp0s3 192.168.56.1/24"},
-		"lb":     {"enp0s3 192.168.56.11/24", "enp0s8 192.168.200.251/24"},
-		"lb2":    {"enp0s3 192.168.56.12/24", "enp0s8 192.168.200.252/24"},
-		"web1":   {"enp0s3 192.168.200.11/24"},
-		"web2":   {"enp0s3 192.168.200.12/24"},
-		"web3":   {"enp0s3 192.168.200.13/24"},
+		"client": {"enp0s3 192.168.56.1/24", "enp0s3 fd00:56::1/64"},
+		"lb":     {"enp0s3 192.168.56.11/24", "enp0s3 fd00:56::11/64", "enp0s8 192.168.200.251/24", "enp0s8 fd00:200::251/64"},
+		"lb2":    {"enp0s3 192.168.56.12/24", "enp0s3 fd00:56::12/64", "enp0s8 192.168.200.252/24", "enp0s8 fd00:200::252/64"},
+		"web1":   {"enp0s3 192.168.200.11/24", "enp0s3 fd00:200::11/64"},
+		"web2":   {"enp0s3 192.168.200.12/24", "enp0s3 fd00:200::12/64"},
+		"web3":   {"enp0s3 192.168.200.13/24", "enp0s3 fd00:200::13/64"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("addresses (-want +got):\n%s", diff)
 	}
 
 	for _, name := range []string{"lb", "lb2", "client"} {
-		forward, err := l.Host(name).Output(deadline(t), "cat", "/proc/sys/net/ipv4/ip_forward")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, want := strings.TrimSpace(forward) == "1", name != "client"; got != want {
-			t.Errorf("%s forwards: %v, want %v", name, got, want)
+		for _, parameter := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
+			forward, err := l.Host(name).Output(deadline(t), "cat", "/proc/sys/net/"+parameter)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, want := strings.TrimSpace(forward) == "1", name != "client"; got != want {
+				t.Errorf("%s has %s: %v, want %v", name, parameter, got, want)
+			}
 		}
 	}
 	routes, err := l.Web[0].Output(deadline(t), "ip", "route", "show", "default")
@@ -70,6 +72,73 @@ func TestTopology(t *testing.T) {
 	}
 	if l.Host("web4") != nil {
 		t.Error("there is a host web4")
+	}
+}
+
+// TestLinkLocal waits for the addresses that the kernel makes, which are not
+// there, or not usable, when a laboratory has just been built.
+func TestLinkLocal(t *testing.T) {
+	t.Parallel()
+	l := NewT(t)
+	if err := l.LB.AwaitLinkLocal(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	for _, iface := range l.LB.Interfaces() {
+		text, err := l.LB.Output(deadline(t), "ip", "-6", "address", "show", "dev", iface, "scope", "link")
+		if err != nil || !strings.Contains(text, "inet6 fe80::c0ff:fea8:") || strings.Contains(text, "tentative") {
+			t.Errorf("link-local addresses of %s: %q, %v", iface, text, err)
+		}
+	}
+	// A virtual one is none of the host's own.
+	if err := l.Client.setDown(FirstCard); err != nil {
+		t.Fatal(err)
+	}
+	if usable, err := l.Client.hasLinkLocal(FirstCard); usable || err != nil {
+		t.Errorf("without a link there is an address: %v, %v", usable, err)
+	}
+	if err := l.Client.addAddress(FirstCard, PublicVIP6[0]); err != nil {
+		t.Fatal(err)
+	}
+	if usable, err := l.Client.hasLinkLocal(FirstCard); usable || err != nil {
+		t.Errorf("a virtual address was taken for the host's: %v, %v", usable, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := l.Client.AwaitLinkLocal(ended); err == nil || !strings.Contains(err.Error(), "enp0s3 of client has no usable link-local address") {
+		t.Errorf("awaiting what does not come: %v", err)
+	}
+}
+
+// setDown sets an interface of the host administratively down.
+func (h *Host) setDown(name string) error {
+	link, err := h.link(name)
+	if err != nil {
+		return err
+	}
+	return h.space.handle.LinkSetDown(link)
+}
+
+// TestOwnAddress asks for the addresses that peers speak by.
+func TestOwnAddress(t *testing.T) {
+	t.Parallel()
+	l := addressOnly()
+	for _, tt := range []struct {
+		iface string
+		ipv6  bool
+		want  string
+	}{
+		{FirstCard, false, "192.168.56.12"}, {FirstCard, true, "fd00:56::12"},
+		{SecondCard, false, "192.168.200.252"}, {SecondCard, true, "fd00:200::252"},
+	} {
+		if got, err := l.LB2.OwnAddress(tt.iface, tt.ipv6); err != nil || got.String() != tt.want {
+			t.Errorf("%s, IPv6 %v: %s, %v; want %s", tt.iface, tt.ipv6, got, err, tt.want)
+		}
+	}
+	if _, err := l.LB.OwnAddress("eth9", true); err == nil || !strings.Contains(err.Error(), "host lb has no interface eth9") {
+		t.Errorf("an interface that is not there: %v", err)
+	}
+	if l.LB.otherDirector() != l.LB2 || l.LB2.otherDirector() != l.LB {
+		t.Error("the directors are not each other's other")
 	}
 }
 

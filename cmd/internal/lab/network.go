@@ -1,6 +1,9 @@
 package lab
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // The LANs, by the names that Frame.LAN uses.
 const (
@@ -25,8 +28,15 @@ const (
 
 // The virtual addresses, which the active director holds both.
 var (
-	PublicVIP   = netip.MustParsePrefix("192.168.56.10/24")
-	InternalVIP = netip.MustParsePrefix("192.168.200.250/24")
+	PublicVIP   = prefix("192.168.56.10/24")
+	InternalVIP = prefix("192.168.200.250/24")
+)
+
+// The virtual addresses of the IPv6 virtual routers, which have the same VRIDs.
+// The first of a router is link-local, as RFC 9568 section 5.2.9 wants it.
+var (
+	PublicVIP6   = []netip.Prefix{prefix("fe80::100/64"), prefix("fd00:56::10/64")}
+	InternalVIP6 = []netip.Prefix{prefix("fe80::250/64"), prefix("fd00:200::250/64")}
 )
 
 // ServiceAddress is where clients find the web site.
@@ -42,12 +52,63 @@ type card struct {
 	address netip.Prefix
 }
 
+// address6 is the card's unique local IPv6 address: the IPv4 one of the card
+// with its last two bytes in the same decimal digits, 192.168.56.11/24 being
+// fd00:56::11/64. The link-local one is the kernel's work.
+func (c card) address6() netip.Prefix {
+	b := c.address.Addr().As4()
+	return prefix(fmt.Sprintf("fd00:%d::%d/64", b[2], b[3]))
+}
+
+// VirtualRouter is one of the laboratory's virtual routers, of one family.
+type VirtualRouter struct {
+	Name      string // of the LAN
+	Interface string // of a director's card on that LAN
+	VRID      int
+	Addresses []netip.Prefix
+}
+
+// Families says which Internet protocols the virtual routers are of.
+type Families uint8
+
+// The choices of Families.
+const (
+	IPv4 Families = iota
+	IPv6
+	DualStack // both: twice as many virtual routers
+)
+
+// String returns the families as a test's name has them.
+func (f Families) String() string {
+	return [...]string{"IPv4", "IPv6", "IPv4 and IPv6"}[f]
+}
+
+// Routers returns the virtual routers of the families: the public one and the
+// internal one of IPv4, then those of IPv6.
+func (f Families) Routers() []VirtualRouter {
+	var routers []VirtualRouter
+	if f != IPv6 {
+		routers = append(routers,
+			VirtualRouter{Public, FirstCard, PublicVRID, []netip.Prefix{PublicVIP}},
+			VirtualRouter{Internal, SecondCard, InternalVRID, []netip.Prefix{InternalVIP}})
+	}
+	if f != IPv4 {
+		routers = append(routers,
+			VirtualRouter{Public, FirstCard, PublicVRID, PublicVIP6},
+			VirtualRouter{Internal, SecondCard, InternalVRID, InternalVIP6})
+	}
+	return routers
+}
+
+// Is6 says whether the virtual router is one of IPv6.
+func (r VirtualRouter) Is6() bool { return r.Addresses[0].Addr().Is6() }
+
 // plan is what a host consists of.
 type plan struct {
-	name    string
-	cards   []card
-	gateway netip.Addr // of the default route; invalid: none
-	forward bool       // whether it routes
+	name     string
+	cards    []card
+	gateways []netip.Addr // of the default routes, one of a family
+	forward  bool         // whether it routes
 }
 
 // plans returns the hosts of the laboratory, from the client inwards.
@@ -70,12 +131,12 @@ func directorPlan(name, public, internal string) plan {
 	}}
 }
 
-// webPlan is a web server, whose answers leave through the internal VIP.
+// webPlan is a web server, whose answers leave through the internal VIPs.
 func webPlan(name, address string) plan {
 	return plan{
-		name:    name,
-		cards:   []card{{FirstCard, Internal, prefix(address)}},
-		gateway: InternalVIP.Addr(),
+		name:     name,
+		cards:    []card{{FirstCard, Internal, prefix(address)}},
+		gateways: []netip.Addr{InternalVIP.Addr(), InternalVIP6[1].Addr()},
 	}
 }
 

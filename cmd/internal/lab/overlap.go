@@ -29,8 +29,13 @@ func (o Overlap) String() string {
 // been a spell as a backup.
 type claim struct {
 	source netip.Addr
-	sent   []time.Time // when it advertised, in order; never empty
+	sent   []time.Time   // when it advertised, in order; never empty
+	breath time.Duration // advertisements that are no further apart are one
 }
+
+// breathShare is the part of an interval within which two advertisements are
+// one.
+const breathShare = 10
 
 // routerID tells apart the virtual routers of all LANs. The family counts: a
 // VRID of IPv4 and one of IPv6 are unrelated (RFC 9568 section 1.2).
@@ -45,7 +50,8 @@ type routerID struct {
 //
 // When routers change over, packets may cross: one advertisement of the old
 // active after the first one of the new is allowed. Two are not, if the new
-// one goes on too. Frames must be in the order of time, as Capture returns
+// one goes on too, unless they are in one breath: a router that yields says so
+// on all its links, also where it has just advertised. Frames must be in the order of time, as Capture returns
 // them.
 func SimultaneousActives(frames []Frame) []Overlap {
 	var overlaps []Overlap
@@ -87,7 +93,7 @@ func claimsByRouter(frames []Frame) map[routerID][]claim {
 		}
 		if f.Priority != 0 {
 			c := open[id][f.Source]
-			open[id][f.Source] = claim{f.Source, append(c.sent, f.Time)}
+			open[id][f.Source] = claim{f.Source, append(c.sent, f.Time), f.Interval / breathShare}
 		}
 	}
 	for id, claims := range open {
@@ -105,10 +111,13 @@ func overlap(old, joined claim) (Overlap, bool) {
 	if last := old.sent[len(old.sent)-1]; last.Before(to) {
 		to = last
 	}
-	late := 0
+	late, before := 0, time.Time{}
 	for _, sent := range old.sent {
 		if sent.After(from) && !sent.After(to) {
-			late++
+			if before.IsZero() || sent.Sub(before) > old.breath {
+				late++
+			}
+			before = sent
 		}
 	}
 	const exchange = 1 // advertisements that may cross the new active's first

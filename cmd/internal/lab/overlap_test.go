@@ -53,6 +53,8 @@ func TestSimultaneousActives(t *testing.T) {
 		{name: "one gives up", frames: "a@0 a@1 a!@1.5 b@2.1 b@3.1"},
 		{name: "the old one returns and preempts", frames: "a@0 b@4 b@5 b@6 a@6.5 a@7.5 a@8.5"},
 		{name: "packets cross", frames: "a@0 a@1 b@1.9 a@2 b@2.9 b@3.9"},
+		{name: "packets cross, and a last word", frames: "a@0 a@1 b@1.9 a@2 a@2.05 b@2.9 b@3.9"},
+		{name: "two last words", frames: "a@0 a@1 b@1.9 a@2 a@2.05 a@2.5 b@2.9 b@3.9", want: []string{"a>b 1.9-2.5 2"}},
 		{name: "a false start, answered", frames: "a@0 a@1 b@1.9 a@1.91 a@2.91 a@3.91"},
 		{name: "priority 0, back within an interval", frames: "a@0 b@0.5 b!@0.9 a@1.5 a@2.5 a@3.5"},
 		{name: "both for ever", frames: "a@0 a@1 b@1.5 a@2 b@2.5 a@3 b@3.5 a@4", want: []string{"a>b 1.5-3.5 2"}},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +21,7 @@ type Process struct {
 	name string
 	cmd  *exec.Cmd
 	log  string
+	skip int64         // the length of what was in the log before
 	done chan struct{} // closed when the program has ended
 	err  error         // how it ended, once done is closed
 }
@@ -27,14 +29,20 @@ type Process struct {
 // Start runs a program on the host. What it writes is appended to a log of
 // its name in the host's directory. The laboratory's Close kills it.
 func (h *Host) Start(name string, args ...string) (*Process, error) {
+	return h.startAs(filepath.Base(name), name, args...)
+}
+
+// startAs runs a program as Start does, under another name: one of a shell or
+// of another wrapper that becomes the program in the end.
+func (h *Host) startAs(name, program string, args ...string) (*Process, error) {
 	directory, err := h.Directory()
 	if err != nil {
 		return nil, err
 	}
 	p := &Process{
-		name: fmt.Sprintf("%s on %s", filepath.Base(name), h.Name),
-		cmd:  h.Command(context.Background(), name, args...),
-		log:  filepath.Join(directory, filepath.Base(name)+".log"),
+		name: fmt.Sprintf("%s on %s", name, h.Name),
+		cmd:  h.Command(context.Background(), program, args...),
+		log:  filepath.Join(directory, name+".log"),
 		done: make(chan struct{}),
 	}
 	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
@@ -42,6 +50,9 @@ func (h *Host) Start(name string, args ...string) (*Process, error) {
 		return nil, fmt.Errorf("log of %s: %v", p.name, err)
 	}
 	defer log.Close()
+	if p.skip, err = log.Seek(0, io.SeekEnd); err != nil {
+		return nil, fmt.Errorf("log of %s: %v", p.name, err)
+	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %v", p.name, err)
@@ -68,6 +79,27 @@ func (p *Process) Log() string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// ownLog returns what the process itself has written.
+func (p *Process) ownLog() string {
+	text := p.Log()
+	return text[min(int(p.skip), len(text)):]
+}
+
+// awaitLog waits until what the process has written fulfils a condition. Its
+// end, and that of the context, are errors that say what was waited for.
+func (p *Process) awaitLog(ctx context.Context, what string, holds func(text string) bool) error {
+	for !holds(p.ownLog()) {
+		select {
+		case <-p.done:
+			return fmt.Errorf("%s has ended while waiting for %s: %s", p.name, what, p.ownLog())
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for %s of %s: %v: %s", what, p.name, ctx.Err(), p.ownLog())
+		case <-time.After(holderInterval):
+		}
+	}
+	return nil
 }
 
 // Signal sends a signal to the process; one that has ended is an error.

@@ -22,6 +22,8 @@ type Status struct {
 	Groups         []GroupStatus
 	VirtualServers []VirtualServerStatus `json:"virtual_servers"`
 	Problems       []string
+	// Dropped counts advertisements that belong to no virtual router, by reason.
+	Dropped map[string]int
 }
 
 // GroupStatus is the state of one group on a director.
@@ -43,6 +45,12 @@ type RouterStatus struct {
 	State        string
 	Addresses    []string
 	ActiveSource string `json:"active_source"` // of the director that is active now; empty: unknown
+	Counters     RouterCounters
+}
+
+// RouterCounters count the advertisements of a virtual router.
+type RouterCounters struct {
+	Dropped map[string]int // by reason
 }
 
 // VirtualServerStatus is a virtual server with its real servers.

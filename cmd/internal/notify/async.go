@@ -1,5 +1,9 @@
 // Package notify carries what happens to those who want to know of it,
 // without making the loops wait for them.
+//
+// It starts no programs. What does must begin them with ordinary scheduling
+// (SCHED_OTHER, as by chrt --other 0): they would have the daemon's real-time
+// priority, and keep it.
 package notify
 
 import (

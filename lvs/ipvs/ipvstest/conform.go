@@ -1,6 +1,7 @@
 package ipvstest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,48 +9,79 @@ import (
 	"syscall"
 	"testing"
 
-	moby "github.com/moby/ipvs"
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"golang.org/x/sys/unix"
 
+	"bascule/lvs"
 	"bascule/lvs/ipvs"
 )
 
-// TCP returns a TCP service as moby/ipvs has it, with the netmask that means
-// nothing.
-func TCP(address, scheduler string) *moby.Service {
+// TCP returns a TCP service, with the netmask that means nothing.
+func TCP(address, scheduler string) ipvs.Service {
 	at := netip.MustParseAddrPort(address)
-	s := &moby.Service{
-		AddressFamily: unix.AF_INET, Netmask: 0xffffffff, Protocol: unix.IPPROTO_TCP,
-		Address: at.Addr().AsSlice(), Port: at.Port(), SchedName: scheduler,
+	s := ipvs.Service{
+		ServiceID: ipvs.ServiceID{Family: unix.AF_INET, Protocol: unix.IPPROTO_TCP, Address: at.Addr(), Port: at.Port()},
+		Scheduler: scheduler,
+		Netmask:   1<<32 - 1,
 	}
 	if at.Addr().Is6() {
-		s.AddressFamily, s.Netmask = unix.AF_INET6, 128
+		s.Family, s.Netmask = unix.AF_INET6, 128
 	}
 	return s
 }
 
-// Destination returns a masqueraded destination as moby/ipvs has it.
-func Destination(address string, weight int) *moby.Destination {
+// Mark returns the service of a firewall mark on packets of IPv4.
+func Mark(mark uint32, scheduler string) ipvs.Service {
+	return ipvs.Service{ServiceID: ipvs.ServiceID{Family: unix.AF_INET, Mark: mark}, Scheduler: scheduler, Netmask: 1<<32 - 1}
+}
+
+// Destination returns a masqueraded destination.
+func Destination(address string, weight uint32) ipvs.Destination {
 	at := netip.MustParseAddrPort(address)
-	d := &moby.Destination{AddressFamily: unix.AF_INET, Address: at.Addr().AsSlice(), Port: at.Port(), Weight: weight}
+	d := ipvs.Destination{Family: unix.AF_INET, Address: at.Addr(), Port: at.Port(), Weight: weight}
 	if at.Addr().Is6() {
-		d.AddressFamily = unix.AF_INET6
+		d.Family = unix.AF_INET6
 	}
 	return d
 }
 
-// Conform checks that what open returns, a connection to an empty table, is
-// IPVS with the given schedulers: the errors of edits that cannot be done, and
-// what is read back. It is run on the kernel and on this package's Kernel.
+// Tunnel returns a destination at the other end of a tunnel.
+func Tunnel(address string, kind lvs.TunnelType, port uint16, checksum lvs.TunnelChecksum) ipvs.Destination {
+	d := Destination(address, 1)
+	d.Method, d.TunnelType, d.TunnelPort, d.TunnelFlags = ipvs.MethodTunnel, uint8(kind), port, uint16(checksum)
+	return d
+}
+
+// with returns a copy of an object with one change.
+func with[T any](object T, change func(*T)) T {
+	change(&object)
+	return object
+}
+
+// Conform checks that what open returns, a connection to IPVS with an empty
+// table on a machine with the interfaces lo, eth0 and eth1, is IPVS with the
+// given schedulers: the errors of edits that cannot be done, and what is read
+// back. It is run on the kernel and on this package's Kernel.
 func Conform(t *testing.T, schedulers []string, open func(*testing.T) ipvs.Handle) {
 	for name, test := range map[string]func(*testing.T, ipvs.Handle){
-		"errors":     conformErrors,
-		"netmask":    conformNetmask,
-		"read back":  conformReadBack,
-		"deletion":   conformDeletion,
-		"schedulers": func(t *testing.T, h ipvs.Handle) { conformSchedulers(t, h, schedulers) },
-		"weights":    conformWeights,
-		"families":   conformFamilies,
+		"errors":       conformErrors,
+		"netmasks":     conformNetmasks,
+		"deletion":     conformDeletion,
+		"schedulers":   func(t *testing.T, h ipvs.Handle) { conformSchedulers(t, h, schedulers) },
+		"settings":     conformSettings,
+		"keys":         conformKeys,
+		"weights":      conformWeights,
+		"addresses":    conformAddresses,
+		"destinations": conformDestinations,
+		"changes":      conformChanges,
+		"families":     conformFamilies,
+		"daemons":      conformDaemons,
+		"defaults":     conformDaemonDefaults,
+		"mixed":        conformMixed,
+		"timeouts":     conformTimeouts,
+		"many":         conformMany,
+		"info":         conformInfo,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := open(t)
@@ -59,20 +91,76 @@ func Conform(t *testing.T, schedulers []string, open func(*testing.T) ipvs.Handl
 	}
 }
 
-// step is a call with the errno that it must fail with; 0 is success.
+// step is a request with the errno that it must fail with; 0 is success.
 type step struct {
-	name  string
-	call  func() error
-	errno syscall.Errno
+	name    string
+	request ipvs.Request
+	errno   syscall.Errno
 }
 
-// walk makes calls in order and compares their errors.
-func walk(t *testing.T, steps []step) {
+// onService returns a step on a service.
+func onService(name string, command ipvs.Command, s ipvs.Service, errno syscall.Errno) step {
+	return step{name, ipvs.Request{Command: command, Service: s}, errno}
+}
+
+// onDestination returns a step on a destination.
+func onDestination(name string, command ipvs.Command, s ipvs.Service, d ipvs.Destination, errno syscall.Errno) step {
+	return step{name, ipvs.Request{Command: command, Service: s, Destination: d}, errno}
+}
+
+// walk makes requests one by one and compares their errors.
+func walk(t *testing.T, h ipvs.Handle, steps ...step) {
 	t.Helper()
 	for _, s := range steps {
-		if err := s.call(); s.errno == 0 && err != nil || s.errno != 0 && !errors.Is(err, s.errno) {
+		if err := h.Edit(s.request)[0]; s.errno == 0 && err != nil || s.errno != 0 && !errors.Is(err, s.errno) {
 			t.Errorf("%s: error %v, want %v", s.name, err, s.errno)
 		}
+	}
+}
+
+// held is a service with its destinations, sorted.
+type held struct {
+	Service      ipvs.Service
+	Destinations []ipvs.Destination
+}
+
+// compareServices orders services.
+func compareServices(a, b ipvs.Service) int {
+	return cmp.Or(cmp.Compare(a.Mark, b.Mark), a.Address.Compare(b.Address), cmp.Compare(a.Port, b.Port),
+		cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.Family, b.Family))
+}
+
+// contents reads the table.
+func contents(t *testing.T, h ipvs.Handle) []held {
+	t.Helper()
+	services, err := h.Services(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.SortFunc(services, compareServices)
+	table := make([]held, 0, len(services))
+	for _, s := range services {
+		destinations, err := h.Destinations(s.ServiceID, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		slices.SortFunc(destinations, func(a, b ipvs.Destination) int { return a.AddrPort().Compare(b.AddrPort()) })
+		if s.Flags&ipvs.FlagHashed == 0 {
+			t.Errorf("%+v: not hashed", s)
+		}
+		s.Flags &^= ipvs.FlagHashed
+		table = append(table, held{s, destinations})
+	}
+	return table
+}
+
+// check compares the table with what it should hold, in the order of
+// compareServices.
+func check(t *testing.T, h ipvs.Handle, want ...held) {
+	t.Helper()
+	options := []gocmp.Option{cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Addr{})}
+	if diff := gocmp.Diff(want, contents(t, h), options...); diff != "" {
+		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }
 
@@ -80,176 +168,121 @@ func walk(t *testing.T, steps []step) {
 // done and where it can.
 func conformErrors(t *testing.T, h ipvs.Handle) {
 	s, other, unknown := TCP("192.0.2.1:80", "wrr"), TCP("192.0.2.2:80", "rr"), TCP("192.0.2.1:80", "nosuch")
-	d, inverted := Destination("198.51.100.1:80", 1), Destination("198.51.100.9:80", 1)
-	inverted.LowerThreshold, inverted.UpperThreshold = 2, 1
-	walk(t, []step{
-		{"update a missing service", func() error { return h.UpdateService(s) }, unix.ESRCH},
-		{"delete a missing service", func() error { return h.DelService(s) }, unix.ESRCH},
-		{"add a service with an unknown scheduler", func() error { return h.NewService(unknown) }, unix.ENOENT},
-		{"add to a missing service", func() error { return h.NewDestination(s, d) }, unix.ESRCH},
-		{"update in a missing service", func() error { return h.UpdateDestination(s, d) }, unix.ESRCH},
-		{"delete from a missing service", func() error { return h.DelDestination(s, d) }, unix.ESRCH},
-		{"add a service", func() error { return h.NewService(s) }, 0},
-		{"add it again", func() error { return h.NewService(s) }, unix.EEXIST},
-		{"add it again with an unknown scheduler", func() error { return h.NewService(unknown) }, unix.EEXIST},
-		{"change to an unknown scheduler", func() error { return h.UpdateService(unknown) }, unix.ENOENT},
-		{"update a missing destination", func() error { return h.UpdateDestination(s, d) }, unix.ENOENT},
-		{"delete a missing destination", func() error { return h.DelDestination(s, d) }, unix.ENOENT},
-		{"add a destination", func() error { return h.NewDestination(s, d) }, 0},
-		{"add it again", func() error { return h.NewDestination(s, d) }, unix.EEXIST},
-		{"add one with inverted thresholds", func() error { return h.NewDestination(s, inverted) }, unix.ERANGE},
-		{"add a multicast address", func() error { return h.NewDestination(s, Destination("224.0.0.18:80", 1)) }, unix.EINVAL},
-		{"add a broadcast address", func() error { return h.NewDestination(s, Destination("255.255.255.255:80", 1)) }, unix.EINVAL},
-		{"add an address of this machine", func() error { return h.NewDestination(s, Destination("127.0.0.1:80", 1)) }, 0},
-		{"delete it", func() error { return h.DelDestination(s, Destination("127.0.0.1:80", 1)) }, 0},
-		{"update the destination", func() error { return h.UpdateDestination(s, d) }, 0},
-		{"delete it", func() error { return h.DelDestination(s, d) }, 0},
-		{"delete it again", func() error { return h.DelDestination(s, d) }, unix.ENOENT},
-		{"add another service", func() error { return h.NewService(other) }, 0},
-		{"delete the service", func() error { return h.DelService(s) }, 0},
-		{"delete it again", func() error { return h.DelService(s) }, unix.ESRCH},
-	})
-	if got := describe(t, h); !slices.Equal(got, []string{"192.0.2.2:80 rr"}) {
-		t.Errorf("table after all: %q", got)
-	}
+	d := Destination("198.51.100.1:80", 1)
+	inverted := with(Destination("198.51.100.9:80", 1), func(d *ipvs.Destination) { d.Lower, d.Upper = 2, 1 })
+	engine := with(s, func(s *ipvs.Service) { s.Engine = "nosuch" })
+	walk(t, h,
+		onService("update a missing service", ipvs.SetService, s, unix.ESRCH),
+		onService("delete a missing service", ipvs.DelService, s, unix.ESRCH),
+		onService("zero a missing service", ipvs.Zero, s, unix.ESRCH),
+		onService("add a service with an unknown scheduler", ipvs.NewService, unknown, unix.ENOENT),
+		onService("add a service with an unknown engine", ipvs.NewService, engine, unix.ENOENT),
+		onDestination("add to a missing service", ipvs.NewDest, s, d, unix.ESRCH),
+		onDestination("update in a missing service", ipvs.SetDest, s, d, unix.ESRCH),
+		onDestination("delete from a missing service", ipvs.DelDest, s, d, unix.ESRCH),
+		onService("add a service", ipvs.NewService, s, 0),
+		onService("add it again", ipvs.NewService, s, unix.EEXIST),
+		onService("add it again with an unknown scheduler", ipvs.NewService, unknown, unix.EEXIST),
+		onService("change to an unknown scheduler", ipvs.SetService, unknown, unix.ENOENT),
+		onService("change to an unknown engine", ipvs.SetService, engine, unix.ENOENT),
+		onDestination("update a missing destination", ipvs.SetDest, s, d, unix.ENOENT),
+		onDestination("delete a missing destination", ipvs.DelDest, s, d, unix.ENOENT),
+		onDestination("add a destination", ipvs.NewDest, s, d, 0),
+		onDestination("add it again", ipvs.NewDest, s, d, unix.EEXIST),
+		onDestination("add one with inverted thresholds", ipvs.NewDest, s, inverted, unix.ERANGE),
+		onDestination("add one with a threshold that is too high", ipvs.NewDest, s, with(d, func(d *ipvs.Destination) { d.Upper = 1 << 31 }), unix.EINVAL),
+		onDestination("update a missing one with inverted thresholds", ipvs.SetDest, s, inverted, unix.ERANGE),
+		onDestination("add a tunnel of GUE without a port", ipvs.NewDest, s, Tunnel("198.51.100.8:80", lvs.GUE, 0, 0), unix.EINVAL),
+		onDestination("update the destination", ipvs.SetDest, s, d, 0),
+		onService("zero the service", ipvs.Zero, s, 0),
+		onDestination("delete the destination", ipvs.DelDest, s, d, 0),
+		onDestination("delete it again", ipvs.DelDest, s, d, unix.ENOENT),
+		onService("add another service", ipvs.NewService, other, 0),
+		onService("delete the service", ipvs.DelService, s, 0),
+		onService("delete it again", ipvs.DelService, s, unix.ESRCH),
+	)
+	check(t, h, held{Service: other})
 }
 
-// conformNetmask checks which netmasks are refused.
-func conformNetmask(t *testing.T, h ipvs.Handle) {
-	none, whole, whole4 := TCP("[2001:db8::1]:80", "rr"), TCP("[2001:db8::1]:80", "rr"), TCP("[2001:db8::1]:80", "rr")
-	none.Netmask, whole4.Netmask = 0, 0xffffffff
-	walk(t, []step{
-		{"IPv6 with no netmask", func() error { return h.NewService(none) }, unix.EINVAL},
-		{"IPv6 with the netmask of IPv4", func() error { return h.NewService(whole4) }, unix.EINVAL},
-		{"IPv6 with prefix length 128", func() error { return h.NewService(whole) }, 0},
-		{"change to no netmask", func() error { return h.UpdateService(none) }, unix.EINVAL},
-	})
-}
-
-// conformReadBack checks that edits show, in place.
-func conformReadBack(t *testing.T, h ipvs.Handle) {
-	s := TCP("192.0.2.1:80", "wrr")
-	walk(t, []step{
-		{"add a service", func() error { return h.NewService(s) }, 0},
-		{"add a destination", func() error { return h.NewDestination(s, Destination("198.51.100.1:80", 3)) }, 0},
-		{"add another", func() error { return h.NewDestination(s, Destination("198.51.100.2:8080", 1)) }, 0},
-		{"change the scheduler", func() error { return h.UpdateService(TCP("192.0.2.1:80", "lc")) }, 0},
-		{"change a weight", func() error { return h.UpdateDestination(s, Destination("198.51.100.1:80", 0)) }, 0},
-	})
-	want := []string{"192.0.2.1:80 lc", "192.0.2.1:80 198.51.100.1:80 0", "192.0.2.1:80 198.51.100.2:8080 1"}
-	if got := describe(t, h); !slices.Equal(got, want) {
-		t.Errorf("table:\n%q, want\n%q", got, want)
-	}
-	services, err := h.GetServices()
-	if err != nil || len(services) != 1 || services[0].Flags != flagHashed {
-		t.Errorf("services %+v, error %v: want one that is hashed", services, err)
-	}
+// conformNetmasks checks which netmasks are refused.
+func conformNetmasks(t *testing.T, h ipvs.Handle) {
+	whole := TCP("[2001:db8::1]:80", "rr")
+	none := with(whole, func(s *ipvs.Service) { s.Netmask = 0 })
+	whole4 := with(whole, func(s *ipvs.Service) { s.Netmask = 1<<32 - 1 })
+	none4 := with(TCP("192.0.2.1:80", "rr"), func(s *ipvs.Service) { s.Netmask = 0 })
+	walk(t, h,
+		onService("IPv6 with no netmask", ipvs.NewService, none, unix.EINVAL),
+		onService("IPv6 with the netmask of IPv4", ipvs.NewService, whole4, unix.EINVAL),
+		onService("IPv6 with prefix length 128", ipvs.NewService, whole, 0),
+		onService("change to no netmask", ipvs.SetService, none, unix.EINVAL),
+		onService("IPv4 with no netmask", ipvs.NewService, none4, 0),
+	)
+	check(t, h, held{Service: none4}, held{Service: whole})
 }
 
 // conformDeletion checks that a service takes its destinations with it, and
 // that asking for those of a missing service is no error.
 func conformDeletion(t *testing.T, h ipvs.Handle) {
 	s := TCP("192.0.2.1:80", "wrr")
-	walk(t, []step{
-		{"add a service", func() error { return h.NewService(s) }, 0},
-		{"add a destination", func() error { return h.NewDestination(s, Destination("198.51.100.1:80", 3)) }, 0},
-		{"delete the service", func() error { return h.DelService(s) }, 0},
-	})
-	if destinations, err := h.GetDestinations(s); len(destinations) > 0 || err != nil {
+	walk(t, h,
+		onService("add a service", ipvs.NewService, s, 0),
+		onDestination("add a destination", ipvs.NewDest, s, Destination("198.51.100.1:80", 3), 0),
+		onService("delete the service", ipvs.DelService, s, 0),
+	)
+	if destinations, err := h.Destinations(s.ServiceID, nil); len(destinations) > 0 || err != nil {
 		t.Errorf("destinations of a deleted service: %v, error %v", destinations, err)
 	}
-	walk(t, []step{{"add the service again", func() error { return h.NewService(s) }, 0}})
-	if got := describe(t, h); !slices.Equal(got, []string{"192.0.2.1:80 wrr"}) {
-		t.Errorf("table: %q", got)
-	}
+	walk(t, h, onService("add the service again", ipvs.NewService, s, 0))
+	check(t, h, held{Service: s})
 }
 
 // conformSchedulers checks that every scheduler is accepted when a service is
 // added and when it is changed, and read back.
 func conformSchedulers(t *testing.T, h ipvs.Handle, schedulers []string) {
 	changed := TCP("192.0.2.9:80", "rr")
-	walk(t, []step{{"add a service", func() error { return h.NewService(changed) }, 0}})
+	walk(t, h, onService("add a service", ipvs.NewService, changed, 0))
+	var want []held
 	for i, name := range schedulers {
 		added := TCP(fmt.Sprintf("192.0.2.1:%d", 1+i), name)
-		changed.SchedName = name
-		walk(t, []step{
-			{"add with " + name, func() error { return h.NewService(added) }, 0},
-			{"change to " + name, func() error { return h.UpdateService(changed) }, 0},
-		})
-		got := describe(t, h)
-		for _, want := range []string{fmt.Sprintf("192.0.2.1:%d %s", 1+i, name), "192.0.2.9:80 " + name} {
-			if !slices.Contains(got, want) {
-				t.Errorf("%q is not in the table %q", want, got)
-			}
-		}
+		changed.Scheduler = name
+		want = append(want, held{Service: added})
+		walk(t, h,
+			onService("add with "+name, ipvs.NewService, added, 0),
+			onService("change to "+name, ipvs.SetService, changed, 0),
+		)
+		check(t, h, append(slices.Clone(want), held{Service: changed})...)
 	}
 }
 
-// conformWeights checks the limits of weights as far as they can be read.
-func conformWeights(t *testing.T, h ipvs.Handle) {
+// conformMany checks that many requests in one call are carried out in order,
+// whatever becomes of each.
+func conformMany(t *testing.T, h ipvs.Handle) {
 	s := TCP("192.0.2.1:80", "wrr")
-	walk(t, []step{{"add a service", func() error { return h.NewService(s) }, 0}})
-	for weight, want := range map[int]int{0: 0, 1: 1, 65535: 65535, 65536: 0, 100000: 34464} {
-		d := Destination("198.51.100.1:80", weight)
-		walk(t, []step{{fmt.Sprint("weight ", weight), func() error { return h.NewDestination(s, d) }, 0}})
-		if got, err := h.GetDestinations(s); err != nil || len(got) != 1 || got[0].Weight != want {
-			t.Errorf("weight %d: read back %+v, error %v; want %d", weight, got, err, want)
-		}
-		walk(t, []step{{"delete it", func() error { return h.DelDestination(s, d) }, 0}})
+	requests := []ipvs.Request{
+		{Command: ipvs.DelService, Service: s},
+		{Command: ipvs.NewService, Service: s},
+		{Command: ipvs.NewService, Service: s},
 	}
-	negative := Destination("198.51.100.1:80", -1)
-	walk(t, []step{{"negative weight", func() error { return h.NewDestination(s, negative) }, unix.ERANGE}})
-}
-
-// conformFamilies checks that protocols, address families and firewall marks
-// are told apart.
-func conformFamilies(t *testing.T, h ipvs.Handle) {
-	tcp, udp, six := TCP("192.0.2.1:53", "rr"), TCP("192.0.2.1:53", "wrr"), TCP("[2001:db8::1]:53", "lc")
-	udp.Protocol = unix.IPPROTO_UDP
-	mark := &moby.Service{AddressFamily: unix.AF_INET, Netmask: 0xffffffff, FWMark: 7, SchedName: "sh"}
-	for _, s := range []*moby.Service{tcp, udp, six, mark} {
-		walk(t, []step{{"add " + s.SchedName, func() error { return h.NewService(s) }, 0}})
+	want, destinations := []error{unix.ESRCH, nil, unix.EEXIST}, []ipvs.Destination(nil)
+	for n := range 300 {
+		d := Destination(fmt.Sprintf("198.51.100.%d:%d", 1+n/10, 1+n%10), uint32(n))
+		requests = append(requests, ipvs.Request{Command: ipvs.NewDest, Service: s, Destination: d})
+		want, destinations = append(want, nil), append(destinations, d)
 	}
-	walk(t, []step{
-		{"add an IPv6 destination", func() error { return h.NewDestination(six, Destination("[2001:db8::2]:53", 1)) }, 0},
-		{"add to the firewall mark", func() error { return h.NewDestination(mark, Destination("198.51.100.1:53", 1)) }, 0},
-		{"add to TCP", func() error { return h.NewDestination(tcp, Destination("198.51.100.2:53", 1)) }, 0},
-	})
-	want := []string{
-		"192.0.2.1:53 198.51.100.2:53 1", "192.0.2.1:53 rr", "192.0.2.1:53 wrr",
-		"[2001:db8::1]:53 [2001:db8::2]:53 1", "[2001:db8::1]:53 lc", "mark 7 198.51.100.1:53 1", "mark 7 sh",
+	requests = append(requests, ipvs.Request{Command: ipvs.NewDest, Service: s, Destination: destinations[0]})
+	want = append(want, unix.EEXIST)
+	if diff := gocmp.Diff(want, h.Edit(requests...), cmpopts.EquateErrors()); diff != "" {
+		t.Errorf("errors (-want +got):\n%s", diff)
 	}
-	got := describe(t, h)
-	slices.Sort(got)
-	if !slices.Equal(got, want) {
-		t.Errorf("table:\n%q, want\n%q", got, want)
+	check(t, h, held{s, destinations})
+	if errs := h.Edit(); len(errs) > 0 {
+		t.Errorf("no requests: errors %v", errs)
 	}
 }
 
-// describe returns the table as lines: services with their scheduler, each
-// followed by its destinations, sorted, with their weight.
-func describe(t *testing.T, h ipvs.Handle) []string {
-	t.Helper()
-	services, err := h.GetServices()
-	if err != nil {
-		t.Fatal(err)
+// conformInfo checks that there is a version and a table of connections.
+func conformInfo(t *testing.T, h ipvs.Handle) {
+	if info, err := h.Info(); err != nil || info.Version != "1.2.1" || info.TableSize < 256 {
+		t.Errorf("%+v, error %v", info, err)
 	}
-	var lines []string
-	for _, s := range services {
-		name := identify(s).address.String()
-		if s.FWMark != 0 {
-			name = fmt.Sprint("mark ", s.FWMark)
-		}
-		lines = append(lines, name+" "+s.SchedName)
-		destinations, err := h.GetDestinations(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		first := len(lines)
-		for _, d := range destinations {
-			lines = append(lines, fmt.Sprintf("%s %v %d", name, destinationAddress(d), d.Weight))
-		}
-		slices.Sort(lines[first:])
-	}
-	return lines
 }

@@ -4,15 +4,11 @@ import (
 	"os"
 	"slices"
 
-	moby "github.com/moby/ipvs"
 	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
 	"bascule/lvs/ipvs"
 )
-
-// flagHashed is set by the kernel on every service that it holds.
-const flagHashed = 0x2
 
 // handle is one connection to a Kernel.
 type handle struct {
@@ -24,10 +20,11 @@ type handle struct {
 var _ ipvs.Handle = (*handle)(nil)
 
 // Close ends the connection; later calls fail.
-func (h *handle) Close() {
+func (h *handle) Close() error {
 	h.kernel.mu.Lock()
 	defer h.kernel.mu.Unlock()
 	h.closed = true
+	return nil
 }
 
 // refuse returns the error that the next call is to fail with, if any. The
@@ -40,7 +37,7 @@ func (h *handle) refuse(edit string) error {
 	case h.private:
 		return nil
 	case k.absent:
-		return unix.ENOENT // what generic netlink says of a family that is gone
+		return ipvs.ErrNoIPVS
 	case k.failures != 0:
 		if k.failures > 0 {
 			k.failures--
@@ -64,172 +61,202 @@ func (h *handle) read(call func(*Kernel)) error {
 	return err
 }
 
-// edit makes a call that changes the table and writes it into the journal.
-func (h *handle) edit(command string, s *moby.Service, d *moby.Destination, call func(*Kernel) error) error {
-	k := h.kernel
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	line := command + " " + identify(s).address.String()
-	if d != nil {
-		line += " " + destinationAddress(d).String()
+// Services lists the services.
+func (h *handle) Services(to []ipvs.Service) ([]ipvs.Service, error) {
+	err := h.read(func(k *Kernel) {
+		for _, s := range k.services {
+			to = append(to, s.Service)
+		}
+	})
+	return to, err
+}
+
+// Destinations lists the destinations of a service.
+func (h *handle) Destinations(of ipvs.ServiceID, to []ipvs.Destination) ([]ipvs.Destination, error) {
+	err := h.read(func(k *Kernel) {
+		if present := k.services[of]; present != nil {
+			to = append(to, present.destinations...)
+		}
+	})
+	return to, err
+}
+
+// Daemons lists the sync daemons.
+func (h *handle) Daemons() (daemons []ipvs.Daemon, err error) {
+	err = h.read(func(k *Kernel) {
+		for role, d := range k.daemons {
+			daemons = append(daemons, ipvs.Daemon{Role: role, SyncDaemon: d})
+		}
+	})
+	return daemons, err
+}
+
+// Timeouts returns the timeouts.
+func (h *handle) Timeouts() (t lvs.Timeouts, err error) {
+	err = h.read(func(k *Kernel) { t = k.timeouts })
+	return t, err
+}
+
+// Info returns what Linux 6.1 says.
+func (h *handle) Info() (info ipvs.Info, err error) {
+	err = h.read(func(*Kernel) { info = ipvs.Info{Version: "1.2.1", TableSize: 4096} })
+	return info, err
+}
+
+// Edit carries out requests, and writes them into the journal.
+func (h *handle) Edit(requests ...ipvs.Request) []error {
+	h.kernel.mu.Lock()
+	defer h.kernel.mu.Unlock()
+	errs := make([]error, len(requests))
+	for i := range requests {
+		errs[i] = h.edit(&requests[i])
 	}
+	return errs
+}
+
+// edit carries out one request.
+func (h *handle) edit(r *ipvs.Request) error {
+	line := r.String()
 	err := h.refuse(line)
 	if err == nil {
-		err = call(k)
+		err = h.kernel.edit(r)
+	}
+	if h.private {
+		return err
 	}
 	if err != nil {
 		line += ": " + err.Error()
 	}
-	if !h.private {
-		k.journal = append(k.journal, line)
-	}
+	h.kernel.journal = append(h.kernel.journal, line)
 	return err
 }
 
-// GetServices lists the services.
-func (h *handle) GetServices() (services []*moby.Service, err error) {
-	err = h.read(func(k *Kernel) {
-		for _, s := range k.services {
-			copied := s.Service
-			services = append(services, &copied)
-		}
-	})
-	return services, err
-}
-
-// GetDestinations lists the destinations of a service: none and no error if
-// there is no such service.
-func (h *handle) GetDestinations(s *moby.Service) (destinations []*moby.Destination, err error) {
-	err = h.read(func(k *Kernel) {
-		present := k.services[identify(s)]
-		if present == nil {
-			return
-		}
-		for _, d := range present.destinations {
-			copied := *d
-			copied.Weight &= 0xffff // moby/ipvs reads no more
-			destinations = append(destinations, &copied)
-		}
-	})
-	return destinations, err
-}
-
-// NewService adds a service.
-func (h *handle) NewService(s *moby.Service) error {
-	return h.edit("NEW_SERVICE", s, nil, func(k *Kernel) error {
-		switch {
-		case k.services[identify(s)] != nil:
-			return unix.EEXIST
-		case !lvs.ValidScheduler(s.SchedName):
-			return unix.ENOENT
-		case !validNetmask(s):
-			return unix.EINVAL
-		}
-		added := &service{Service: *s, id: identify(s)}
-		added.Address = slices.Clone(s.Address)
-		added.Flags |= flagHashed
-		k.services[added.id] = added
-		return nil
-	})
-}
-
-// UpdateService changes a service in place.
-func (h *handle) UpdateService(s *moby.Service) error {
-	return h.edit("SET_SERVICE", s, nil, func(k *Kernel) error {
-		present := k.services[identify(s)]
-		switch {
-		case present == nil:
-			return unix.ESRCH
-		case !lvs.ValidScheduler(s.SchedName):
-			return unix.ENOENT
-		case !validNetmask(s):
-			return unix.EINVAL
-		}
-		present.SchedName, present.Timeout, present.Netmask = s.SchedName, s.Timeout, s.Netmask
-		present.Flags = s.Flags | flagHashed
-		return nil
-	})
-}
-
-// DelService deletes a service with its destinations.
-func (h *handle) DelService(s *moby.Service) error {
-	return h.edit("DEL_SERVICE", s, nil, func(k *Kernel) error {
-		if k.services[identify(s)] == nil {
-			return unix.ESRCH
-		}
-		delete(k.services, identify(s))
-		return nil
-	})
-}
-
-// NewDestination adds a destination.
-func (h *handle) NewDestination(s *moby.Service, d *moby.Destination) error {
-	return h.edit("NEW_DEST", s, d, func(k *Kernel) error {
-		present, err := k.service(s, d)
-		switch {
-		case err != nil:
-			return err
-		case present.find(d) >= 0:
-			return unix.EEXIST
-		}
-		copied := *d
-		copied.Address = slices.Clone(d.Address)
-		present.destinations = append(present.destinations, &copied)
-		return nil
-	})
-}
-
-// UpdateDestination changes a destination in place.
-func (h *handle) UpdateDestination(s *moby.Service, d *moby.Destination) error {
-	return h.edit("SET_DEST", s, d, func(k *Kernel) error {
-		present, err := k.service(s, d)
-		if err != nil {
-			return err
-		}
-		i := present.find(d)
-		if i < 0 {
-			return unix.ENOENT
-		}
-		copied := *d
-		copied.Address = slices.Clone(d.Address)
-		present.destinations[i] = &copied
-		return nil
-	})
-}
-
-// DelDestination deletes a destination.
-func (h *handle) DelDestination(s *moby.Service, d *moby.Destination) error {
-	return h.edit("DEL_DEST", s, d, func(k *Kernel) error {
-		present := k.services[identify(s)]
-		if present == nil {
-			return unix.ESRCH
-		}
-		i := present.find(d)
-		if i < 0 {
-			return unix.ENOENT
-		}
-		present.destinations = slices.Delete(present.destinations, i, i+1)
-		return nil
-	})
-}
-
-// service returns the service of a destination that is to be written, or the
-// error that the kernel has instead.
-func (k *Kernel) service(s *moby.Service, d *moby.Destination) (*service, error) {
-	present := k.services[identify(s)]
-	switch {
-	case present == nil:
-		return nil, unix.ESRCH
-	case d.Weight < 0 || d.LowerThreshold > d.UpperThreshold:
-		return nil, unix.ERANGE
-	case !destinationAddress(d).Addr().IsGlobalUnicast() && !destinationAddress(d).Addr().IsLoopback():
-		return nil, unix.EINVAL
+// edit carries out one request as the kernel does.
+func (k *Kernel) edit(r *ipvs.Request) error {
+	present := k.services[r.Service.ServiceID]
+	if present == nil && r.Command.OnService() && r.Command != ipvs.NewService {
+		return unix.ESRCH
 	}
-	return present, nil
+	switch r.Command {
+	case ipvs.NewService:
+		return k.addService(&r.Service)
+	case ipvs.SetService:
+		return present.set(&r.Service)
+	case ipvs.DelService:
+		delete(k.services, present.ServiceID)
+	case ipvs.NewDest, ipvs.SetDest, ipvs.DelDest:
+		return k.editDestination(present, r)
+	case ipvs.NewDaemon:
+		return k.startDaemon(r.Daemon)
+	case ipvs.DelDaemon:
+		return k.stopDaemon(r.Daemon.Role)
+	case ipvs.SetConfig:
+		return k.setTimeouts(r.Timeouts)
+	case ipvs.Zero:
+		for i := range present.destinations {
+			u := &present.destinations[i].Usage
+			*u = lvs.Usage{Active: u.Active, Inactive: u.Inactive, Persistent: u.Persistent}
+		}
+	default:
+		return unix.EOPNOTSUPP
+	}
+	return nil
 }
 
-// validNetmask says whether the kernel takes the persistence netmask: for
-// IPv6 it is a prefix length, looked at even if there is no persistence.
-func validNetmask(s *moby.Service) bool {
-	return s.AddressFamily != unix.AF_INET6 || s.Netmask >= 1 && s.Netmask <= 128
+// addService adds a service.
+func (k *Kernel) addService(s *ipvs.Service) error {
+	if k.services[s.ServiceID] != nil {
+		return unix.EEXIST
+	}
+	added := &service{Service: ipvs.Service{ServiceID: s.ServiceID}}
+	if err := added.set(s); err != nil {
+		return err
+	}
+	k.services[s.ServiceID] = added
+	return nil
+}
+
+// set changes a service in place. The netmask is looked at even if there is no
+// persistence; what flags mean to the scheduler or protocol is not.
+func (s *service) set(to *ipvs.Service) error {
+	switch {
+	case to.Scheduler != "none" && !lvs.ValidScheduler(to.Scheduler), to.Engine != "" && to.Engine != "sip":
+		return unix.ENOENT
+	case to.Family == unix.AF_INET6 && (to.Netmask < 1 || to.Netmask > 128):
+		return unix.EINVAL
+	}
+	s.Service = *to
+	s.Flags |= ipvs.FlagHashed
+	return nil
+}
+
+// editDestination adds, changes or deletes a destination of a service.
+func (k *Kernel) editDestination(s *service, r *ipvs.Request) error {
+	d := r.Destination
+	if d.Family == 0 {
+		d.Family = s.Family
+	}
+	if d.Family != unix.AF_INET && d.Family != unix.AF_INET6 {
+		return unix.EAFNOSUPPORT
+	}
+	i := s.find(&d)
+	if r.Command == ipvs.DelDest {
+		if i < 0 {
+			return unix.ENOENT
+		}
+		s.destinations = slices.Delete(s.destinations, i, i+1)
+		return nil
+	}
+	if err := k.checkDestination(s, &d); err != nil {
+		return err
+	}
+	switch {
+	case r.Command == ipvs.NewDest && i >= 0:
+		return unix.EEXIST
+	case r.Command == ipvs.NewDest && !unicast(&d):
+		return unix.EINVAL
+	case r.Command == ipvs.NewDest:
+		d.Usage = lvs.Usage{}
+		s.destinations = append(s.destinations, d)
+	case i < 0:
+		return unix.ENOENT
+	default:
+		d.Usage = s.destinations[i].Usage
+		s.destinations[i] = d
+	}
+	return nil
+}
+
+// checkDestination returns the error that the kernel has for a destination
+// before it looks for it.
+func (k *Kernel) checkDestination(s *service, d *ipvs.Destination) error {
+	switch {
+	case d.Upper > maxThreshold || d.Lower > maxThreshold:
+		return unix.EINVAL
+	case d.Family != s.Family && (len(k.daemons) > 0 || d.Method != ipvs.MethodTunnel):
+		return unix.EINVAL
+	case d.Weight > 1<<31-1 || d.Lower > d.Upper:
+		return unix.ERANGE
+	case d.TunnelType == uint8(lvs.GUE) && d.TunnelPort == 0:
+		return unix.EINVAL
+	}
+	return nil
+}
+
+// unicast says whether the kernel takes the address of a new destination, on a
+// machine that has the loopback addresses alone.
+func unicast(d *ipvs.Destination) bool {
+	a := d.Address
+	if d.Family == unix.AF_INET6 {
+		return !a.IsMulticast() && !a.IsLinkLocalUnicast() && !a.IsUnspecified() && !a.Is4In6()
+	}
+	raw := a.As4()
+	return !a.IsMulticast() && !a.IsUnspecified() && raw != [4]byte{255, 255, 255, 255}
+}
+
+// find returns the index of the destination that d names, -1 if there is none.
+func (s *service) find(d *ipvs.Destination) int {
+	return slices.IndexFunc(s.destinations, func(present ipvs.Destination) bool {
+		return present.AddrPort() == d.AddrPort()
+	})
 }

@@ -1,55 +1,48 @@
-// Package ipvstest is IPVS in memory, for tests: it answers moby/ipvs's calls
-// as the kernel does, with the kernel's errors, and fails when it is told to.
-// The conformance test runs on it and on the real kernel.
+// Package ipvstest is IPVS in memory, for tests: it holds what the kernel
+// holds, answers as the kernel does, with the kernel's errors, and fails when
+// it is told to. The conformance test runs on it and on the real kernel.
 package ipvstest
 
 import (
-	"cmp"
 	"fmt"
-	"maps"
-	"net/netip"
-	"slices"
-	"strings"
 	"sync"
 	"syscall"
-
-	moby "github.com/moby/ipvs"
-	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
 	"bascule/lvs/ipvs"
 )
 
-// serviceID is what the kernel finds a service by.
-type serviceID struct {
-	family, protocol uint16
-	address          netip.AddrPort
-	mark             uint32
-}
-
 // service is a service that the kernel holds.
 type service struct {
-	moby.Service
-	id           serviceID
-	destinations []*moby.Destination // in the order of their addition
+	ipvs.Service
+	destinations []ipvs.Destination // in the order of their addition
 }
 
 // Kernel is the IPVS of one network namespace. All its methods may be called
 // by several goroutines.
 type Kernel struct {
-	mu       sync.Mutex
-	services map[serviceID]*service
-	absent   bool
-	failures int // how many calls are still to fail; all if negative
-	errno    syscall.Errno
-	broken   map[string]syscall.Errno // edits that fail, by their journal line
-	dials    int
-	journal  []string
+	mu         sync.Mutex
+	services   map[ipvs.ServiceID]*service
+	daemons    map[lvs.SyncRole]lvs.SyncDaemon
+	timeouts   lvs.Timeouts
+	interfaces map[string]int // the MTU of each
+	absent     bool
+	failures   int // how many calls are still to fail; all if negative
+	errno      syscall.Errno
+	broken     map[string]syscall.Errno // edits that fail, by their journal line
+	dials      int
+	journal    []string
 }
 
-// New returns a kernel with an empty table.
+// New returns a kernel with an empty table. Its interfaces are lo, eth0 and
+// eth1.
 func New() *Kernel {
-	return &Kernel{services: make(map[serviceID]*service)}
+	return &Kernel{
+		services:   make(map[ipvs.ServiceID]*service),
+		daemons:    make(map[lvs.SyncRole]lvs.SyncDaemon),
+		timeouts:   defaultTimeouts(),
+		interfaces: map[string]int{"lo": 65536, "eth0": 1500, "eth1": 1500},
+	}
 }
 
 // Dial returns a client of this kernel; the error is ipvs.ErrNoIPVS while the
@@ -69,12 +62,47 @@ func (k *Kernel) Handle() ipvs.Handle {
 	return &handle{kernel: k}
 }
 
-// SetAbsent removes the kernel's IPVS with its table, or brings it back.
+// SetAbsent removes the kernel's IPVS with all that it holds, or brings it
+// back.
 func (k *Kernel) SetAbsent(absent bool) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.absent = absent
+	k.timeouts = defaultTimeouts()
 	clear(k.services)
+	clear(k.daemons)
+}
+
+// SetInterface adds a network interface that a sync daemon can use, or changes
+// its MTU.
+func (k *Kernel) SetInterface(name string, mtu int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.interfaces[name] = mtu
+}
+
+// SetUsage sets what a destination does, and has done; the caller's test fails
+// by panic if there is no such destination.
+func (k *Kernel) SetUsage(key lvs.RealServerKey, usage lvs.Usage) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for id, s := range k.services {
+		for i := range s.destinations {
+			if d := &s.destinations[i]; d.AddrPort() == key.Address && names(id, key.Service) {
+				d.Usage = usage
+				return
+			}
+		}
+	}
+	panic(fmt.Sprintf("no destination %v of %v", key.Address, key.Service))
+}
+
+// names says whether a key is that of the service with an ID.
+func names(id ipvs.ServiceID, key lvs.ServiceKey) bool {
+	if id.Mark != 0 || key.Mark != 0 {
+		return id.Mark == key.Mark && id.String() == key.String()
+	}
+	return id.Protocol == uint16(key.Protocol) && id.Address == key.Address.Addr() && id.Port == key.Address.Port()
 }
 
 // Fail makes the next n calls of any kind fail; all of them, until it is
@@ -121,14 +149,17 @@ func (k *Kernel) Edit(ops ...lvs.Op) {
 	}
 }
 
-// Table returns the table, whatever failures were asked for.
-func (k *Kernel) Table() lvs.Table {
-	table, err := ipvs.NewClient(&handle{kernel: k, private: true}).Table()
+// Reading returns what the kernel holds, whatever failures were asked for.
+func (k *Kernel) Reading() lvs.Reading {
+	reading, err := ipvs.NewClient(&handle{kernel: k, private: true}).Read()
 	if err != nil {
 		panic(err)
 	}
-	return table
+	return reading
 }
+
+// Table returns the table, whatever failures were asked for.
+func (k *Kernel) Table() lvs.Table { return k.Reading().Table }
 
 // Journal returns the edits that were asked of the kernel since the last
 // call, each with its errno if it failed: "NEW_SERVICE 192.168.56.10:80: file exists".
@@ -145,56 +176,4 @@ func (k *Kernel) Dials() int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.dials
-}
-
-// String returns the table as ipvsadm -Sn prints it, services sorted by
-// address.
-func (k *Kernel) String() string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	var b strings.Builder
-	services := slices.SortedFunc(maps.Values(k.services), func(a, b *service) int {
-		return cmp.Or(a.id.address.Compare(b.id.address), strings.Compare(a.option(), b.option()))
-	})
-	for _, s := range services {
-		fmt.Fprintf(&b, "-A %s -s %s\n", s.option(), s.SchedName)
-		for _, d := range s.destinations {
-			method := [...]string{"-m", "-l", "-i", "-g"}[d.ConnectionFlags&3]
-			fmt.Fprintf(&b, "-a %s -r %s %s -w %d\n", s.option(), destinationAddress(d), method, d.Weight)
-		}
-	}
-	return b.String()
-}
-
-// option returns the service as an option of ipvsadm: "-t 192.168.56.10:80".
-func (s *service) option() string {
-	switch {
-	case s.FWMark != 0:
-		return fmt.Sprintf("-f %d", s.FWMark)
-	case s.Protocol == unix.IPPROTO_UDP:
-		return "-u " + s.id.address.String()
-	}
-	return "-t " + s.id.address.String()
-}
-
-// find returns the index of the destination that d names, -1 if there is none.
-func (s *service) find(d *moby.Destination) int {
-	return slices.IndexFunc(s.destinations, func(present *moby.Destination) bool {
-		return destinationAddress(present) == destinationAddress(d)
-	})
-}
-
-// identify returns what the kernel finds a service by.
-func identify(s *moby.Service) serviceID {
-	if s.FWMark != 0 {
-		return serviceID{family: s.AddressFamily, mark: s.FWMark}
-	}
-	address, _ := netip.AddrFromSlice(s.Address)
-	return serviceID{family: s.AddressFamily, protocol: s.Protocol, address: netip.AddrPortFrom(address, s.Port)}
-}
-
-// destinationAddress returns a destination's address and port.
-func destinationAddress(d *moby.Destination) netip.AddrPort {
-	address, _ := netip.AddrFromSlice(d.Address)
-	return netip.AddrPortFrom(address, d.Port)
 }

@@ -1,0 +1,161 @@
+package checker
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// A stream knows both its ends, carries bytes both ways, and says when the
+// other side has closed.
+func TestStream(t *testing.T) {
+	noLeak(t)
+	peer := make(chan string, 1)
+	target := serve(t, func(conn net.Conn) {
+		peer <- conn.RemoteAddr().String()
+		_, _ = io.CopyN(conn, conn, 4)
+	})
+	s, err := endpoint{AddrPort: target, via: Via{Source: netip.MustParseAddr("127.0.0.2")}}.connect(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if got := s.LocalAddr().String(); got != <-peer || s.RemoteAddr().String() != target.String() {
+		t.Errorf("from %s to %s, want to %s", got, s.RemoteAddr(), target)
+	}
+	if _, err := io.WriteString(s, "ping"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(s); string(got) != "ping" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// A stream ends at its deadline and with its context, whether that is called off
+// or its time is over, and while it connects as well as later.
+func TestStreamEnds(t *testing.T) {
+	silent := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	for name, target := range map[string]netip.AddrPort{"connecting": blackhole(t), "reading": silent} {
+		for end, limit := range map[string]func() (context.Context, context.CancelFunc){
+			"late": func() (context.Context, context.CancelFunc) { return t.Context(), func() {} },
+			"called off": func() (context.Context, context.CancelFunc) {
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(50*time.Millisecond, cancel)
+				return ctx, cancel
+			},
+			"over": func() (context.Context, context.CancelFunc) {
+				return context.WithTimeout(t.Context(), 50*time.Millisecond)
+			},
+		} {
+			t.Run(name+" "+end, func(t *testing.T) {
+				noLeak(t)
+				ctx, cancel := limit()
+				defer cancel()
+				deadline := time.Time{}
+				if end == "late" {
+					deadline = time.Now().Add(50 * time.Millisecond)
+				}
+				s, err := endpoint{AddrPort: target}.connect(ctx, deadline)
+				if err == nil {
+					_, err = s.Read(make([]byte, 1))
+					_ = s.Close()
+				}
+				if !errors.Is(err, os.ErrDeadlineExceeded) {
+					t.Errorf("%v, want that the deadline is over", err)
+				}
+			})
+		}
+	}
+}
+
+// A socket that is connected with itself is no server.
+func TestStreamWithItself(t *testing.T) {
+	for _, own := range []string{"127.0.0.1", "::1"} {
+		free, err := net.Listen("tcp", net.JoinHostPort(own, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		target := addrPort(free.Addr())
+		if err := free.Close(); err != nil {
+			t.Fatal(err)
+		}
+		fd, err := endpoint{AddrPort: target}.socket()
+		if err != nil {
+			t.Fatal(err)
+		}
+		address, err := socketAddress(target)
+		if err := errors.Join(err, unix.Bind(fd, address)); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Connect(fd, address); err != nil && !errors.Is(err, unix.EINPROGRESS) {
+			t.Fatal(err)
+		}
+		if err := (&stream{target: target}).refuseItself(fd); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: connected with itself: %v", own, err)
+		}
+		other := netip.AddrPortFrom(target.Addr(), target.Port()^1)
+		if err := (&stream{target: other}).refuseItself(fd); err != nil {
+			t.Errorf("%s: connected with another: %v", own, err)
+		}
+		_ = unix.Close(fd)
+	}
+}
+
+// An address of the kernel has the number of its zone.
+func TestSocketAddress(t *testing.T) {
+	loopback, err := net.InterfaceByName("lo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]uint32{
+		"[2001:db8::1]:80": 0, "[fe80::1%lo]:80": uint32(loopback.Index), "[fe80::1%7]:80": 7,
+	} {
+		address, err := socketAddress(netip.MustParseAddrPort(text))
+		if got, ok := address.(*unix.SockaddrInet6); !ok || got.ZoneId != want || got.Port != 80 || err != nil {
+			t.Errorf("%s: %+v, %v, want zone %d", text, address, err, want)
+		}
+	}
+	address, err := socketAddress(netip.MustParseAddrPort("192.0.2.1:80"))
+	if got, ok := address.(*unix.SockaddrInet4); !ok || got.Addr != [4]byte{192, 0, 2, 1} || got.Port != 80 || err != nil {
+		t.Errorf("IPv4: %+v, %v", address, err)
+	}
+	_, err = endpoint{AddrPort: netip.MustParseAddrPort("[fe80::1%nosuch]:80")}.connect(t.Context(), time.Time{})
+	var local *LocalError
+	if err := describe(t.Context(), err, time.Second); !errors.As(err, &local) {
+		t.Errorf("a zone that does not exist: %v, want that it is this director's fault", err)
+	}
+}
+
+// A probe that keeps its deadline by itself times out as all do, and is called
+// off with its check.
+func TestRunnerTimely(t *testing.T) {
+	noLeak(t)
+	spec := tcpSpec(blackhole(t), 100*time.Millisecond)
+	checker, err := New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := checker.(timely); !ok {
+		t.Fatalf("%T is not timely", checker)
+	}
+	results := make(chan Result, 1)
+	r := NewRunner(spec, checker, Unknown, func(result Result) { results <- result })
+	_, err = r.check(t.Context(), time.Now().Add(spec.Timeout))
+	wantError(t, err, "timed out after 100ms")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r.spec.Timeout = patience
+	begin := time.Now()
+	r.probe(ctx)
+	if len(results) != 0 || time.Since(begin) > patience/2 {
+		t.Errorf("after %s a probe that was called off has %d results", time.Since(begin), len(results))
+	}
+}
