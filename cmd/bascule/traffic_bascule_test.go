@@ -54,7 +54,7 @@ func TestTunnelMTU(t *testing.T) {
 }
 
 // TestDownloadsSurvive has bascule fail over under downloads.
-func TestDownloadsSurvive(t *testing.T) { testSurvival(t, "bascule", beginBascule) }
+func TestDownloadsSurvive(t *testing.T) { testSurvival(t, "bascule", beginBascule, "stop", "kill") }
 
 // beginBascule runs bascule, whose configuration has the priorities of both
 // directors.
