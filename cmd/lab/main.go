@@ -37,7 +37,7 @@ func run(args []string) int {
 		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(upCommand(), downCommand(), demoCommand(), probeCommand())
+	root.AddCommand(upCommand(), downCommand(), demoCommand(), peersCommand(), probeCommand())
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err == nil {

@@ -74,14 +74,14 @@ func TestPeers(t *testing.T) {
 		families Families
 		lb, lb2  starter
 	}{
-		{"keepalived 2.2.7 and 2.3.3, IPv4", IPv4, keepalivedStarter("", fast), keepalivedStarter(suiteTrixie, fast)},
-		{"keepalived 2.3.3 and 2.2.7, IPv6", IPv6, keepalivedStarter(suiteTrixie, six), keepalivedStarter("", six)},
-		{"keepalived 2.2.7 and 2.3.3, IPv4 and IPv6", DualStack, keepalivedStarter("", dual), keepalivedStarter(suiteTrixie, dual)},
-		{"keepalived 2.2.7 and 2.3.3, unicast", DualStack, keepalivedStarter("", unicast), keepalivedStarter(suiteTrixie, unicast)},
-		{"keepalived 2.2.7 and 2.3.3, version 2", IPv4, keepalivedStarter("", old), keepalivedStarter(suiteTrixie, old)},
-		{"keepalived 2.3.3 twice, checksum over the message", IPv4, keepalivedStarter(suiteTrixie, message), keepalivedStarter(suiteTrixie, message)},
+		{"keepalived 2.2.7 and 2.3.3, IPv4", IPv4, keepalivedStarter("", fast), keepalivedStarter(SuiteTrixie, fast)},
+		{"keepalived 2.3.3 and 2.2.7, IPv6", IPv6, keepalivedStarter(SuiteTrixie, six), keepalivedStarter("", six)},
+		{"keepalived 2.2.7 and 2.3.3, IPv4 and IPv6", DualStack, keepalivedStarter("", dual), keepalivedStarter(SuiteTrixie, dual)},
+		{"keepalived 2.2.7 and 2.3.3, unicast", DualStack, keepalivedStarter("", unicast), keepalivedStarter(SuiteTrixie, unicast)},
+		{"keepalived 2.2.7 and 2.3.3, version 2", IPv4, keepalivedStarter("", old), keepalivedStarter(SuiteTrixie, old)},
+		{"keepalived 2.3.3 twice, checksum over the message", IPv4, keepalivedStarter(SuiteTrixie, message), keepalivedStarter(SuiteTrixie, message)},
 		{"keepalived 2.2.7 and FRR, IPv4", IPv4, keepalivedStarter("", alone), frrStarter(FRRConfig{Interval: interval})},
-		{"FRR and keepalived 2.3.3, IPv4 and IPv6", DualStack, frrStarter(FRRConfig{Interval: interval, Families: DualStack}), keepalivedStarter(suiteTrixie, dual)},
+		{"FRR and keepalived 2.3.3, IPv4 and IPv6", DualStack, frrStarter(FRRConfig{Interval: interval, Families: DualStack}), keepalivedStarter(SuiteTrixie, dual)},
 		{"FRR and keepalived 2.2.7, version 2", IPv4, frrStarter(FRRConfig{Version: 2}),
 			keepalivedStarter("", KeepalivedConfig{Version: 2, Single: true})},
 	}

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// suiteTrixie is Debian 13, whose keepalived is 2.3.3.
-const suiteTrixie = "trixie"
+// SuiteTrixie is Debian 13, whose keepalived is 2.3.3.
+const SuiteTrixie = "trixie"
 
 // rootMount is where a program that runs in another Debian finds the directory
 // of its host.

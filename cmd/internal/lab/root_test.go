@@ -90,7 +90,7 @@ if [ ! -e "$(dirname "$directory")/mirror-works" ]; then echo "E: no such mirror
 func TestStartInRoot(t *testing.T) {
 	t.Parallel()
 	l, ctx := NewT(t), deadline(t)
-	root, err := DebianRoot(ctx, suiteTrixie, "keepalived")
+	root, err := DebianRoot(ctx, SuiteTrixie, "keepalived")
 	if err != nil {
 		t.Fatal(err)
 	}
