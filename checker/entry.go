@@ -39,18 +39,20 @@ func newEntry(checker Checker, report Report) *entry {
 	return e
 }
 
-// start begins to probe, with what an earlier check of the same probe has
-// found out; nil if there was none.
-func (e *entry) start(spec Spec, earlier *entry) {
-	state := Unknown
-	if earlier != nil {
-		last := earlier.status.Load()
-		state = last.State
-		e.status.Store(&status{Known: last.Known, since: last.since})
-		e.past.adopt(&earlier.past)
-	}
+// adopt takes over what an earlier check of the same probe has found out. It
+// comes before start.
+func (e *entry) adopt(earlier *entry) {
+	last := earlier.status.Load()
+	e.status.Store(&status{Known: last.Known, since: last.since})
+	e.past.adopt(&earlier.past)
+}
+
+// start begins to probe, from the state that is known and at a pace that all
+// share.
+func (e *entry) start(spec Spec, pace *pace) {
+	state := e.status.Load().State
 	runner := NewRunner(spec, e.checker, state, e.observe)
-	runner.again = e.again
+	runner.again, runner.pace = e.again, pace
 	if state != Unknown {
 		runner.delay = 0 // it goes on, and what is known must not grow old
 	}

@@ -2,164 +2,170 @@ package checker
 
 import (
 	"context"
-	"errors"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
-// The quick interval lasts as long as the state is unknown or results speak
-// against it, and not a probe longer.
-func TestRunnerQuick(t *testing.T) {
-	const quick = 200 * time.Millisecond
-	for _, test := range []struct {
-		name     string
-		from     State
-		quick    time.Duration
-		verdicts string // of each probe: "+" good, "-" failed, "0" none; the last goes on
-		want     string // the interval after each: "i" or "q"
-	}{
-		{"healthy", Healthy, quick, "+", "iiii"},
-		{"unhealthy", Unhealthy, quick, "-", "iiii"},
-		{"good at once", Unknown, quick, "+", "iiii"},
-		{"failing", Unknown, quick, "-", "qqiii"},
-		{"goes", Healthy, quick, "+-", "iqqii"},
-		{"comes back", Unhealthy, quick, "-+", "iqqii"},
-		{"stumbles", Healthy, quick, "+-+", "iqiii"},
-		{"no verdict yet", Unknown, quick, "0-", "iqqii"},
-		{"no verdict while it goes", Healthy, quick, "-0--", "qiqii"},
-		{"none", Healthy, 0, "+--+++", "iiiiiii"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				spec := testSpec()
-				spec.Quick, spec.Rise, spec.Fall = test.quick, 3, 3
-				begin := time.Now()
-				found := starts(run(t, spec, verdicts(test.verdicts), test.from, 10*time.Second), begin)
-				var want []time.Duration
-				due := time.Duration(0)
-				for _, step := range "x" + test.want {
-					due += map[rune]time.Duration{'x': 0, 'i': spec.Interval, 'q': quick}[step]
-					want = append(want, due)
-				}
-				if len(found) < len(want) {
-					t.Fatalf("starts %v, want %v and more", found, want)
-				}
-				if diff := cmp.Diff(want, found[:len(want)]); diff != "" {
-					t.Errorf("starts (-want +got):\n%s", diff)
-				}
-			})
-		})
-	}
+// crowd has probes ask for their turn, one after the other, and notes when it
+// comes to each.
+type crowd struct {
+	pace  *pace
+	begin time.Time
+	mu    sync.Mutex
+	order []int           // of those whose turn has come
+	when  []time.Duration // it came to each of them
 }
 
-// verdicts is a checker that gives one verdict after the other, and repeats
-// the last.
-func verdicts(list string) CheckFunc {
-	n := 0
-	return func(context.Context) error {
-		verdict := list[n]
-		n = min(n+1, len(list)-1)
-		switch verdict {
-		case '-':
-			return errors.New("connection refused")
-		case '0':
-			return &LocalError{Reason: "too many open files on this director"}
-		}
-		return nil
+// newCrowd lets n probes ask that run late by that much.
+func newCrowd(ctx context.Context, p *pace, n int, late time.Duration) *crowd {
+	c := &crowd{pace: p, begin: time.Now()}
+	for i := range n {
+		go func() {
+			if !p.wait(ctx, late) {
+				return
+			}
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.order, c.when = append(c.order, i), append(c.when, time.Since(c.begin))
+		}()
+		synctest.Wait() // in this order
 	}
+	return c
 }
 
-// A probe longer than the quick interval leaves out what falls into it.
-func TestRunnerQuickDoesNotPileUp(t *testing.T) {
+// within is how many turns came until then.
+func (c *crowd) within(limit time.Duration) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, _ := slices.BinarySearch(c.when, limit+1)
+	return n
+}
+
+// As long as probes start in time nobody waits, however many there are.
+func TestPaceInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		spec := testSpec()
-		spec.Quick, spec.Fall = 200*time.Millisecond, 4
-		begin := time.Now()
-		found := starts(run(t, spec, slow(300*time.Millisecond, errors.New("refused")), Healthy, 2600*time.Millisecond), begin)
-		want := []time.Duration{0, 400 * time.Millisecond, 800 * time.Millisecond, 1200 * time.Millisecond, 2200 * time.Millisecond}
-		// The fourth failure settles it.
-		if diff := cmp.Diff(want, found); diff != "" {
-			t.Errorf("starts (-want +got):\n%s", diff)
+		p := newPace()
+		for range 100 {
+			c := newCrowd(t.Context(), p, 100, paceLate)
+			if n := c.within(0); n != 100 {
+				t.Fatalf("%d of 100 at once", n)
+			}
+			time.Sleep(paceSlot / 3)
+		}
+		if problem := p.problem(time.Now()); problem != "" {
+			t.Error(problem)
 		}
 	})
 }
 
-// No probe comes before the delay; the jitter is on top of it.
-func TestRunnerDelay(t *testing.T) {
-	for _, jitter := range []time.Duration{0, 800 * time.Millisecond} {
-		synctest.Test(t, func(t *testing.T) {
-			spec := testSpec()
-			spec.Delay, spec.Jitter = 5*time.Second, jitter
-			for range 50 {
-				begin := time.Now()
-				results := run(t, spec, slow(0, nil), Unknown, spec.Delay+spec.Interval-1)
-				first := starts(results, begin)[0]
-				if first < spec.Delay || first > spec.Delay+jitter {
-					t.Errorf("first probe after %s, want %s and at most %s more", first, spec.Delay, jitter)
-				}
-			}
-		})
-	}
-}
-
-// A check that goes on is not delayed by a Set; one that is new is, from then
-// on, and does not wait to end.
-func TestPoolDelay(t *testing.T) {
+// After late starts, no more than four fifths of them may start in a slot;
+// others wait, first come first served, and more and more may start as long as
+// they do in time.
+func TestPaceLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, p := newFarm()
-		spec := target(1)
-		spec.Delay = 10 * time.Second
-		set(t, p, spec)
-		time.Sleep(9 * time.Second)
-		other := target(2)
-		other.Delay = 10 * time.Second
-		set(t, p, spec, other)
-		time.Sleep(1500 * time.Millisecond)
-		expect(t, f, "192.0.2.1:80 healthy ")
-		begin := time.Now()
-		p.Close()
-		if took := time.Since(begin); took != 0 {
-			t.Errorf("the end took %s", took)
+		p := newPace()
+		newCrowd(t.Context(), p, 100, 10*paceLate)
+		time.Sleep(paceSlot)
+		c := newCrowd(t.Context(), p, 1000, 0)
+		if n := c.within(0); n != 80 {
+			t.Errorf("%d at once, want 80", n)
 		}
-		if n := f.count(other); n != 0 {
-			t.Errorf("%d probes within the delay", n)
+		time.Sleep(paceSlot)
+		synctest.Wait()
+		if n := c.within(paceSlot) - 80; n < 80 || n > 90 {
+			t.Errorf("%d in the slot after that, want a few more than 80", n)
+		}
+		time.Sleep(10 * paceSlot)
+		synctest.Wait()
+		if n := c.within(10 * paceSlot); n != 1000 {
+			t.Errorf("%d in ten slots, want all", n)
+		}
+		last, before := -1, -1 // the last one of this slot, and of those before
+		for i, number := range c.order {
+			if i > 0 && c.when[i] != c.when[i-1] {
+				before = last
+			}
+			if last = max(last, number); number < before {
+				t.Fatalf("number %d had its turn after number %d", number, before)
+			}
 		}
 	})
 }
 
-// Probes start together if they are due at nearly the same time, and keep
-// their pace for all that.
-func TestRunnerSlack(t *testing.T) {
-	for _, test := range []struct {
-		interval, late time.Duration // late: the start of the first
-		want           []time.Duration
-	}{
-		{time.Second, 0, []time.Duration{0, 1000, 2000, 3000}},
-		{time.Second, 3, []time.Duration{3, 1010, 2010, 3010}},
-		{time.Second, 10, []time.Duration{10, 1010, 2010, 3010}},
-		{time.Minute, 3, []time.Duration{3, 60010, 120010}},
-		{200 * time.Millisecond, 3, []time.Duration{3, 204, 404, 604}},
-		{50 * time.Millisecond, 3, []time.Duration{3, 53, 103, 153}},
-		{99 * time.Nanosecond, 0, []time.Duration{0, 0, 0, 0}},
-	} {
-		synctest.Test(t, func(t *testing.T) {
-			spec := testSpec()
-			spec.Interval = test.interval
-			begin := time.Now()
-			time.Sleep(test.late * time.Millisecond)
-			found := starts(run(t, spec, slow(0, nil), Unknown, 3*test.interval+time.Nanosecond), begin)
-			for i, want := range test.want[:min(len(found), len(test.want))] {
-				if found[i].Truncate(time.Millisecond) != want*time.Millisecond {
-					t.Errorf("every %s from %d ms on: starts %v, want %v ms", test.interval, test.late, found, test.want)
-					break
-				}
+// A machine that is late ever again makes fewer probes, but never none.
+func TestPaceSlowest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		for range 100 {
+			newCrowd(t.Context(), p, 10, time.Second)
+			time.Sleep(paceSlot)
+		}
+		if p.budget != minPace {
+			t.Errorf("%g starts in a slot, want %g", p.budget, minPace)
+		}
+		c := newCrowd(t.Context(), p, 1, 0)
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		if c.within(time.Hour) != 1 {
+			t.Error("its turn did not come within an hour")
+		}
+	})
+}
+
+// Who does not wait any more takes nobody's turn.
+func TestPaceGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPace()
+		p.budget, p.credit = 1, 0
+		ctx, cancel := context.WithCancel(t.Context())
+		p.ask(time.Now(), 0) // begins a slot, whose one start this is
+		gone := newCrowd(ctx, p, 1000, 0)
+		cancel()
+		synctest.Wait()
+		c := newCrowd(t.Context(), p, 1, 0)
+		time.Sleep(2 * paceSlot)
+		synctest.Wait()
+		if gone.within(2*paceSlot) != 0 || c.within(2*paceSlot) != 1 {
+			t.Errorf("%d turns of those who are gone, %d of who waits", gone.within(2*paceSlot), c.within(2*paceSlot))
+		}
+	})
+}
+
+// Checks that cannot all be made are late and not failed, and that is a
+// problem as long as it lasts.
+func TestPoolPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, p := newFarm()
+		defer p.Close()
+		go func() { // a machine that is slow
+			for range 1000 {
+				p.pace.sample(time.Second)
+				time.Sleep(paceSlot / 2)
 			}
-			if len(found) < 3 {
-				t.Errorf("every %s: %d starts", test.interval, len(found))
+		}()
+		time.Sleep(paceSlot)
+		specs := make([]Spec, 200)
+		for i := range specs {
+			specs[i] = target(i)
+		}
+		set(t, p, specs...)
+		time.Sleep(5 * time.Second)
+		if problems := strings.Join(p.Problems(), "\n"); !strings.HasPrefix(problems, "health checks start ") ||
+			!strings.HasSuffix(problems, "s late: this machine cannot make as many as are due") {
+			t.Errorf("problems %q", problems)
+		}
+		time.Sleep(time.Minute)
+		for _, spec := range specs {
+			if known := p.Known(spec); known.State != Healthy {
+				t.Fatalf("%s: %+v", spec.Name(), known)
 			}
-		})
-	}
+		}
+		if problems := p.Problems(); len(problems) > 0 {
+			t.Errorf("problems %q", problems)
+		}
+	})
 }

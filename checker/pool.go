@@ -22,16 +22,27 @@ type Report func(spec Spec, known Known)
 // Set and Close are for one goroutine at a time; what only reads is for any.
 type Pool struct {
 	report  Report
+	found   func(Spec) (Known, time.Time)
 	create  func(Spec) (Checker, error)
+	pace    *pace
 	entries atomic.Pointer[map[Spec]*entry] // replaced, never changed
 }
 
-// NewPool returns a pool without checks.
-func NewPool(report Report) *Pool { return newPool(report, New) }
+// PoolOption is an option of NewPool.
+type PoolOption func(*Pool)
 
-// newPool is NewPool with another way to make checkers.
-func newPool(report Report, create func(Spec) (Checker, error)) *Pool {
-	p := &Pool{report: report, create: create}
+// WithFound has a pool begin new checks with what a pool before it has found
+// out, and when the probe began that has made the state what it is.
+func WithFound(found func(Spec) (Known, time.Time)) PoolOption {
+	return func(p *Pool) { p.found = found }
+}
+
+// NewPool returns a pool without checks.
+func NewPool(report Report, options ...PoolOption) *Pool {
+	p := &Pool{report: report, create: New, pace: newPace(), found: func(Spec) (Known, time.Time) { return Known{}, time.Time{} }}
+	for _, option := range options {
+		option(p)
+	}
 	p.entries.Store(&map[Spec]*entry{})
 	return p
 }
@@ -57,7 +68,13 @@ func (p *Pool) Set(specs []Spec) error {
 			e.repeat()
 			continue
 		}
-		e.start(spec, earlier[spec.probe()])
+		if before := earlier[spec.probe()]; before != nil {
+			e.adopt(before)
+		} else {
+			known, since := p.found(spec)
+			e.status.Store(&status{Known: known, since: since})
+		}
+		e.start(spec, p.pace)
 	}
 	return nil
 }
@@ -149,7 +166,8 @@ func (p *Pool) History(spec Spec) []Past {
 }
 
 // Problems says which checks learn nothing of their targets, for reasons of
-// this director: a line for each reason with the number of checks, sorted.
+// this director: a line for each reason with the number of checks, sorted; and
+// whether there are more checks than it can make.
 func (p *Pool) Problems() []string {
 	blind := map[string]int{}
 	for _, e := range *p.entries.Load() {
@@ -166,6 +184,9 @@ func (p *Pool) Problems() []string {
 		problems = append(problems, fmt.Sprintf("%d %s without a verdict: %s", count, checks, reason))
 	}
 	slices.Sort(problems)
+	if late := p.pace.problem(time.Now()); late != "" {
+		problems = append(problems, late)
+	}
 	return problems
 }
 

@@ -458,3 +458,10 @@ func TestPoolConcurrency(t *testing.T) {
 		p.Close()
 	})
 }
+
+// newPool is NewPool with another way to make checkers.
+func newPool(report Report, create func(Spec) (Checker, error)) *Pool {
+	p := NewPool(report)
+	p.create = create
+	return p
+}

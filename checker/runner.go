@@ -26,6 +26,7 @@ type Runner struct {
 	blind   bool // the latest probe had no verdict
 	late    int  // failures noticed too late since the latest verdict that was in time
 	report  func(Result)
+	pace    *pace           // nil, or says when a probe that is due may start
 	again   <-chan struct{} // nil, or asks for a call of repeat
 	repeat  func()
 }
@@ -46,6 +47,7 @@ func NewRunner(spec Spec, checker Checker, state State, report func(Result)) *Ru
 // out.
 func (r *Runner) Run(ctx context.Context) {
 	next := time.Now().Add(r.delay + rand.N(max(r.spec.Jitter, 0)+1))
+	alarm := next // when the timer ends
 	timer := time.NewTimer(time.Until(next))
 	defer timer.Stop()
 	for {
@@ -55,9 +57,15 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-r.again:
 			r.repeat()
 		case <-timer.C:
+			if r.pace != nil && !r.pace.wait(ctx, time.Since(alarm)) {
+				return
+			}
 			r.probe(ctx)
-			next = following(next, time.Now(), r.interval())
-			timer.Reset(r.wait(next))
+			now := time.Now()
+			next = following(next, now, r.interval())
+			wait := r.wait(next)
+			alarm = now.Add(wait)
+			timer.Reset(wait)
 		}
 	}
 }

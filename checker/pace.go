@@ -1,0 +1,169 @@
+package checker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+)
+
+const (
+	// paceSlot is the time for which a number of starts is allowed.
+	paceSlot = 10 * time.Millisecond
+	// paceLate is how late starts are that have waited for a processor. Less
+	// than that is the weather.
+	paceLate = 20 * time.Millisecond
+	// paceBehind is how long probes have to wait for their turn before that is
+	// worth a word.
+	paceBehind = time.Second
+	// unpaced is more starts in a slot than any machine can make.
+	unpaced = 1 << 20
+	// minPace are the starts in a slot of the slowest machine.
+	minPace = 0.05
+)
+
+// pace spreads the starts of probes when there are more than the machine can
+// make: each of them would take longer than its timeout, and targets that work
+// would all seem to fail. The probes wait for their turn instead, so that they
+// are fewer, and late, but true. Probes that wait for their targets take no
+// processor time, and so delay nobody.
+//
+// The machine cannot make so many when they start late though it was their
+// turn: then fewer may start, and when they do in time, again more.
+type pace struct {
+	mu     sync.Mutex
+	budget float64   // starts in a slot
+	credit float64   // starts that are left in the present slot
+	end    time.Time // of the present slot
+	queue  []*turn   // probes that wait, the longest first
+	armed  bool      // release is going to be called
+
+	// Of the present slot:
+	started int           // probes
+	samples int           // starts that were seen to be late, or not
+	late    time.Duration // how late together
+
+	behind time.Duration // how long the latest turn took to come
+	at     time.Time     // when that was
+}
+
+// turn is one probe that waits.
+type turn struct {
+	since time.Time
+	come  chan time.Time // takes the moment of the turn
+	gone  bool           // nobody waits any more
+}
+
+// newPace returns a pace that holds nobody up yet.
+func newPace() *pace { return &pace{budget: unpaced, credit: unpaced} }
+
+// wait waits for the turn of a probe whose goroutine runs that much later than
+// it should. It returns false if the context ends before.
+func (p *pace) wait(ctx context.Context, late time.Duration) bool {
+	t := p.ask(time.Now(), late)
+	if t == nil {
+		return true
+	}
+	select {
+	case moment := <-t.come:
+		p.sample(time.Since(moment))
+		return true
+	case <-ctx.Done():
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		t.gone = true
+		return false
+	}
+}
+
+// ask returns the turn to wait for, nil if it has come.
+func (p *pace) ask(now time.Time, late time.Duration) *turn {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.advance(now)
+	p.samples++
+	p.late += max(late, 0)
+	if len(p.queue) == 0 && p.credit >= 1 {
+		p.begin(now, now)
+		return nil
+	}
+	t := &turn{since: now, come: make(chan time.Time, 1)}
+	p.queue = append(p.queue, t)
+	p.arm(now)
+	return t
+}
+
+// begin counts the start of a probe that was ready since a moment.
+func (p *pace) begin(now, since time.Time) {
+	p.credit--
+	p.started++
+	p.behind, p.at = now.Sub(since), now
+}
+
+// sample takes how late a probe starts after its turn has come.
+func (p *pace) sample(late time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.samples++
+	p.late += late
+}
+
+// arm has release called at the end of the slot, if somebody waits.
+func (p *pace) arm(now time.Time) {
+	if p.armed || len(p.queue) == 0 {
+		return
+	}
+	p.armed = true
+	time.AfterFunc(p.end.Sub(now), p.release)
+}
+
+// release lets those begin whose turn it is.
+func (p *pace) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed = false
+	now := time.Now()
+	p.advance(now)
+	for len(p.queue) > 0 && p.credit >= 1 {
+		t := p.queue[0]
+		p.queue[0], p.queue = nil, p.queue[1:]
+		if t.gone {
+			continue
+		}
+		p.begin(now, t.since)
+		t.come <- now
+	}
+	p.arm(now)
+}
+
+// advance begins the next slot when the present one is over.
+func (p *pace) advance(now time.Time) {
+	if now.Before(p.end) {
+		return
+	}
+	p.adapt()
+	p.started, p.samples, p.late = 0, 0, 0
+	p.credit = min(p.credit+p.budget, max(p.budget, 1))
+	p.end = now.Add(paceSlot)
+}
+
+// adapt finds out how many may start in a slot. It takes away faster than it
+// gives, as TCP does, so that it swings around what the machine can do.
+func (p *pace) adapt() {
+	switch {
+	case p.samples > 0 && p.late/time.Duration(p.samples) > paceLate:
+		p.budget = max(minPace, 0.8*min(p.budget, float64(max(p.started, 1))))
+	case len(p.queue) > 0:
+		p.budget = min(unpaced, 1.1*p.budget+minPace)
+	}
+}
+
+// problem says how late probes are, "" if they are not.
+func (p *pace) problem(now time.Time) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.behind < paceBehind || now.Sub(p.at) > p.behind {
+		return ""
+	}
+	return fmt.Sprintf("health checks start %s late: this machine cannot make as many as are due", p.behind.Round(time.Second))
+}
