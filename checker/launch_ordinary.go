@@ -11,16 +11,16 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"bascule/checker/internal/ordinary"
 )
 
 // becomeOrdinary puts off what the daemon has and a script must not inherit.
 func becomeOrdinary() error {
-	if err := ordinaryScheduling(); err != nil {
+	if err := ordinary.Scheduling(); err != nil {
 		return err
 	}
-	// Anybody may ask to be killed sooner than before. The opposite may be
-	// forbidden (EACCES), as in a container that is to be killed early.
-	if err := os.WriteFile("/proc/self/oom_score_adj", []byte("0"), 0); err != nil && !errors.Is(err, syscall.EACCES) {
+	if err := ordinary.Expendable(0); err != nil {
 		return err
 	}
 	if err := fewProcesses(); err != nil {
@@ -90,33 +90,6 @@ func fewProcesses() error {
 	}
 	limit.Cur, limit.Max = min(limit.Cur, maxProcesses), min(limit.Max, maxProcesses)
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
-}
-
-// ordinaryScheduling gives all threads the policy SCHED_OTHER, and no more
-// than ordinary niceness. What is nicer than that stays so.
-func ordinaryScheduling() error {
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return err
-	}
-	for _, thread := range threads {
-		tid, err := strconv.Atoi(thread.Name())
-		if err != nil {
-			return err
-		}
-		priority := struct{ value int32 }{0}
-		_, _, errno := syscall.Syscall(unix.SYS_SCHED_SETSCHEDULER, uintptr(tid), unix.SCHED_NORMAL, uintptr(unsafe.Pointer(&priority)))
-		if errno != 0 && errno != syscall.ESRCH {
-			return fmt.Errorf("sched_setscheduler: %w", errno)
-		}
-		const ordinary = 20 // as the kernel counts: 20 less the niceness
-		if nice, err := syscall.Getpriority(unix.PRIO_PROCESS, tid); err == nil && nice > ordinary {
-			if err := syscall.Setpriority(unix.PRIO_PROCESS, tid, 0); err != nil {
-				return fmt.Errorf("setpriority: %w", err)
-			}
-		}
-	}
-	return nil
 }
 
 // capabilities returns those of this thread.

@@ -9,6 +9,7 @@ import (
 	"os"
 
 	"bascule/checker"
+	"bascule/checker/worker"
 )
 
 // Exit statuses.
@@ -20,8 +21,13 @@ const (
 
 // main runs the command line and exits with its status.
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == checker.Launcher {
-		os.Exit(launch())
+	if len(os.Args) == 2 {
+		switch os.Args[1] {
+		case checker.Launcher:
+			os.Exit(launch())
+		case worker.Argument:
+			os.Exit(work())
+		}
 	}
 	os.Exit(execute(os.Args[1:]))
 }
@@ -31,6 +37,16 @@ func main() {
 func launch() int {
 	if checker.Launch(os.Stdin, os.Stdout) != nil {
 		return exitFailed // the daemon that would be told is gone
+	}
+	return exitOK
+}
+
+// work runs the checks for the daemon, which has started this process for that
+// alone, and returns the exit status.
+func work() int {
+	if err := worker.Serve(os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "bascule: health checks: %v\n", err)
+		return exitFailed
 	}
 	return exitOK
 }

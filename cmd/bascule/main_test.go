@@ -4,11 +4,11 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"testing"
 	"time"
 
 	"bascule/checker"
+	"bascule/checker/worker"
 	"bascule/cmd/internal/lab"
 )
 
@@ -18,7 +18,7 @@ const asMain = "BASCULE_TEST_AS_MAIN"
 
 // TestMain runs the tests, or bascule.
 func TestMain(m *testing.M) {
-	if os.Getenv(asMain) != "" || slices.Equal(os.Args[1:], []string{checker.Launcher}) {
+	if os.Getenv(asMain) != "" || len(os.Args) == 2 && (os.Args[1] == checker.Launcher || os.Args[1] == worker.Argument) {
 		main()
 	}
 	if err := os.Setenv(asMain, "1"); err != nil {

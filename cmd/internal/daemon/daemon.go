@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bascule/checker"
+	"bascule/checker/worker"
 	"bascule/cmd/internal/config"
 	"bascule/cmd/internal/control"
 	"bascule/lvs/director"
@@ -41,7 +41,7 @@ type daemon struct {
 	network  *link.Network
 	speaker  *speaker.Speaker
 	director *director.Director
-	pool     *checker.Pool
+	pool     *worker.Pool
 	checks   fanOut
 	follower *follower
 	marker   *marker
@@ -132,7 +132,7 @@ func (d *daemon) assemble() {
 	d.marker = newMarker(d.log, markTable{mark.Check, mark.Apply})
 	d.marker.configure(markRules(d.node))
 	d.checks.log, d.checks.tell = d.log, d.director.Report
-	d.pool = checker.NewPool(d.checks.report)
+	d.pool = worker.NewPool(d.checks.report, d.log)
 	d.checks.known = d.pool.Known
 }
 

@@ -9,14 +9,22 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"bascule/checker"
 	"bascule/cmd/internal/control"
 )
 
+// findings is what there is to read of a pool of checks.
+type findings interface {
+	Known(spec checker.Spec) checker.Known
+	Since(spec checker.Spec) time.Time
+	History(spec checker.Spec) []checker.Past
+}
+
 // viewChecks returns the checks that match a request, sorted by target, kind
 // and parameters.
-func viewChecks(a *audience, pool *checker.Pool, request control.ChecksRequest) iter.Seq[control.Check] {
+func viewChecks(a *audience, pool findings, request control.ChecksRequest) iter.Seq[control.Check] {
 	return func(yield func(control.Check) bool) {
 		if a == nil {
 			return
@@ -52,7 +60,7 @@ func matches(spec checker.Spec, subjects []subject, wanted []string) bool {
 }
 
 // viewCheck turns one check into what control shows.
-func viewCheck(spec checker.Spec, subjects []subject, pool *checker.Pool, results bool) control.Check {
+func viewCheck(spec checker.Spec, subjects []subject, pool findings, results bool) control.Check {
 	known := pool.Known(spec)
 	v := control.Check{
 		Name: spec.Name(), Kind: spec.Probe.Kind(), Target: viewHost(spec.Target), Way: viewVia(spec.Via),
