@@ -122,7 +122,7 @@ func (l *Lab) startDump(lan string) (*dump, *pcapReader, error) {
 		return nil, nil, fmt.Errorf("tcpdump on LAN %s: %v", lan, err)
 	}
 	d.stdout = stdout
-	if err := d.cmd.Start(); err != nil {
+	if err := start(d.cmd); err != nil {
 		return nil, nil, fmt.Errorf("tcpdump on LAN %s: %v", lan, err)
 	}
 	packets, err := newPCAPReader(stdout)

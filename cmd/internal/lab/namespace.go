@@ -71,9 +71,8 @@ func (n *namespace) do(f func() error) error {
 }
 
 // onThread calls a function on a thread of its own, which may change its
-// network namespace. The thread is led back where it was rather than ended:
-// a child process that is to die with its parent dies with the thread that
-// started it (PR_SET_PDEATHSIG), and that may be any.
+// network namespace. The thread is led back where it was; one that cannot be
+// ends.
 func onThread(f func() error) error {
 	result := make(chan error, 1)
 	go func() {

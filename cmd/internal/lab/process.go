@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -54,7 +56,7 @@ func (h *Host) startAs(name, program string, args ...string) (*Process, error) {
 		return nil, fmt.Errorf("log of %s: %v", p.name, err)
 	}
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	if err := p.cmd.Start(); err != nil {
+	if err := start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %v", p.name, err)
 	}
 	go func() {
@@ -186,9 +188,31 @@ func children(pid int) []int {
 	return found
 }
 
-// dieWithParent has the kernel kill a child process when this one ends.
+// dieWithParent has the kernel kill a child process when this one ends. It is
+// for commands that start and output start.
 func dieWithParent() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// starts takes what a thread is to do that does not end before this process:
+// the parent with which a child dies is the thread that has started it
+// (PR_SET_PDEATHSIG), and others end with the goroutine that is locked to them.
+var starts = sync.OnceValue(func() chan<- func() {
+	functions := make(chan func())
+	go func() {
+		runtime.LockOSThread()
+		for f := range functions {
+			f()
+		}
+	}()
+	return functions
+})
+
+// start starts a command on that thread.
+func start(cmd *exec.Cmd) error {
+	started := make(chan error, 1)
+	starts() <- func() { started <- cmd.Start() }
+	return <-started
 }
 
 // output runs a command and returns its standard output; an error has its
@@ -198,7 +222,11 @@ func output(cmd *exec.Cmd) (string, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	// A daemon that the command has left behind would hold the pipes open.
 	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
+	err := start(cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		return stdout.String(), fmt.Errorf("%s: %v: %s", strings.Join(cmd.Args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil

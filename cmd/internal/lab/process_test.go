@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -97,6 +99,37 @@ func TestCommandIsInside(t *testing.T) {
 	<-p.Done()
 	if err := p.Stop(ctx); err == nil {
 		t.Error("a process that has ended was stopped")
+	}
+}
+
+// TestStartOutlivesThread starts a process from a thread that ends: others of
+// its kind must not die with it.
+func TestStartOutlivesThread(t *testing.T) {
+	l, ctx := NewT(t), deadline(t)
+	started := make(chan *Process, 1)
+	var tid int
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that it ends here
+		tid = syscall.Gettid()
+		p, err := l.Client.Start("sleep", "60")
+		if err != nil {
+			t.Error(err)
+		}
+		started <- p
+	}()
+	p := <-started
+	for ; ; time.Sleep(10 * time.Millisecond) {
+		if ctx.Err() != nil {
+			t.Fatal("the thread does not end")
+		}
+		if _, err := os.Stat(fmt.Sprintf("/proc/self/task/%d", tid)); errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	select {
+	case <-p.Done():
+		t.Error("the process has ended with the thread")
+	case <-time.After(300 * time.Millisecond):
 	}
 }
 
