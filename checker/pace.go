@@ -18,8 +18,9 @@ const (
 	paceBehind = time.Second
 	// unpaced is more starts in a slot than any machine can make.
 	unpaced = 1 << 20
-	// minPace are the starts in a slot of the slowest machine.
-	minPace = 0.05
+	// minPace are the starts in a slot that are always allowed: what makes them
+	// late may be no fault of theirs.
+	minPace = 1
 )
 
 // pace spreads the starts of probes when there are more than the machine can
@@ -58,22 +59,32 @@ type turn struct {
 func newPace() *pace { return &pace{budget: unpaced, credit: unpaced} }
 
 // wait waits for the turn of a probe whose goroutine runs that much later than
-// it should. It returns false if the context ends before.
-func (p *pace) wait(ctx context.Context, late time.Duration) bool {
+// it should, and does meanwhile what is asked of it. It returns false if the
+// context ends before.
+func (p *pace) wait(ctx context.Context, late time.Duration, asked <-chan struct{}, do func()) bool {
 	t := p.ask(time.Now(), late)
 	if t == nil {
 		return true
 	}
-	select {
-	case moment := <-t.come:
-		p.sample(time.Since(moment))
-		return true
-	case <-ctx.Done():
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		t.gone = true
-		return false
+	for {
+		select {
+		case moment := <-t.come:
+			p.sample(time.Since(moment))
+			return true
+		case <-asked:
+			do()
+		case <-ctx.Done():
+			p.leave(t)
+			return false
+		}
 	}
+}
+
+// leave gives up a turn.
+func (p *pace) leave(t *turn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t.gone = true
 }
 
 // ask returns the turn to wait for, nil if it has come.
@@ -81,6 +92,7 @@ func (p *pace) ask(now time.Time, late time.Duration) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.advance(now)
+	p.serve(now)
 	p.samples++
 	p.late += max(late, 0)
 	if len(p.queue) == 0 && p.credit >= 1 {
@@ -117,13 +129,19 @@ func (p *pace) arm(now time.Time) {
 	time.AfterFunc(p.end.Sub(now), p.release)
 }
 
-// release lets those begin whose turn it is.
+// release begins a slot at the end of the one before.
 func (p *pace) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = false
 	now := time.Now()
 	p.advance(now)
+	p.serve(now)
+	p.arm(now)
+}
+
+// serve lets those begin whose turn it is.
+func (p *pace) serve(now time.Time) {
 	for len(p.queue) > 0 && p.credit >= 1 {
 		t := p.queue[0]
 		p.queue[0], p.queue = nil, p.queue[1:]
@@ -133,7 +151,6 @@ func (p *pace) release() {
 		p.begin(now, t.since)
 		t.come <- now
 	}
-	p.arm(now)
 }
 
 // advance begins the next slot when the present one is over.
@@ -151,8 +168,8 @@ func (p *pace) advance(now time.Time) {
 // gives, as TCP does, so that it swings around what the machine can do.
 func (p *pace) adapt() {
 	switch {
-	case p.samples > 0 && p.late/time.Duration(p.samples) > paceLate:
-		p.budget = max(minPace, 0.8*min(p.budget, float64(max(p.started, 1))))
+	case p.started > 0 && p.samples > 0 && p.late/time.Duration(p.samples) > paceLate:
+		p.budget = max(minPace, 0.8*min(p.budget, float64(p.started)))
 	case len(p.queue) > 0:
 		p.budget = min(unpaced, 1.1*p.budget+minPace)
 	}

@@ -25,7 +25,7 @@ func newCrowd(ctx context.Context, p *pace, n int, late time.Duration) *crowd {
 	c := &crowd{pace: p, begin: time.Now()}
 	for i := range n {
 		go func() {
-			if !p.wait(ctx, late) {
+			if !p.wait(ctx, late, nil, nil) {
 				return
 			}
 			c.mu.Lock()
@@ -104,8 +104,11 @@ func TestPaceSlowest(t *testing.T) {
 			newCrowd(t.Context(), p, 10, time.Second)
 			time.Sleep(paceSlot)
 		}
-		if p.budget != minPace {
-			t.Errorf("%g starts in a slot, want %g", p.budget, minPace)
+		p.mu.Lock()
+		budget := p.budget
+		p.mu.Unlock()
+		if budget != minPace {
+			t.Errorf("%g starts in a slot, want %d", budget, minPace)
 		}
 		c := newCrowd(t.Context(), p, 1, 0)
 		time.Sleep(time.Hour)

@@ -401,3 +401,24 @@ func FuzzEcho(f *testing.F) {
 		}
 	})
 }
+
+// A socket takes no more probes than it has room for the replies.
+func TestPingerRoom(t *testing.T) {
+	way := pingWay{via: Via{Mark: 4711}} // of this test alone
+	first, err := takePinger(way)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer first.release()
+	pingers.Lock()
+	first.room = 1
+	pingers.Unlock()
+	second, err := takePinger(way)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer second.release()
+	if second == first || second.room < 1 {
+		t.Errorf("the second probe has the same socket: %t; room for %d", second == first, second.room)
+	}
+}

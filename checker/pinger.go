@@ -20,6 +20,8 @@ const (
 	pingerAge = time.Second
 	// pingBuffer is room for the replies to some thousand requests at once.
 	pingBuffer = 4 << 20
+	// pingReply is what one reply takes of it, however a driver keeps it.
+	pingReply = 4 << 10
 )
 
 // pinger is a socket for echo requests that the probes of one way share, for
@@ -37,6 +39,7 @@ type pinger struct {
 	opened  time.Time
 	done    chan struct{} // closed when nobody reads any more
 	users   int           // guarded by pingers.Mutex
+	room    int           // for the replies to so many probes
 	mu      sync.Mutex    // guards what follows
 	number  uint64        // of the latest request
 	waiting map[uint64]pingWait
@@ -54,7 +57,7 @@ func takePinger(way pingWay) (*pinger, error) {
 	pingers.Lock()
 	defer pingers.Unlock()
 	p := pingers.current[way]
-	if p == nil || time.Since(p.opened) > pingerAge {
+	if p == nil || p.users >= p.room || time.Since(p.opened) > pingerAge {
 		var err error
 		if p, err = openPinger(way); err != nil {
 			return nil, err
@@ -140,6 +143,11 @@ func (p *pinger) prepare(fd int) error {
 	if unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, pingBuffer) != nil { // without CAP_NET_ADMIN
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, pingBuffer)
 	}
+	granted, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF)
+	if err != nil {
+		return err
+	}
+	p.room = max(1, granted/pingReply)
 	if !p.isRaw {
 		return nil
 	}

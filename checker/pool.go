@@ -68,7 +68,7 @@ func (p *Pool) Set(specs []Spec) error {
 			e.repeat()
 			continue
 		}
-		if before := earlier[spec.probe()]; before != nil {
+		if before := earlier[spec.WithoutPace()]; before != nil {
 			e.adopt(before)
 		} else {
 			known, since := p.found(spec)
@@ -117,7 +117,7 @@ func stopGone(old, wanted map[Spec]*entry) map[Spec]*entry {
 			continue
 		}
 		<-e.done
-		state, probe := e.status.Load().State, spec.probe()
+		state, probe := e.status.Load().State, spec.WithoutPace()
 		if state == Unknown {
 			continue
 		}
@@ -190,7 +190,7 @@ func (p *Pool) Problems() []string {
 	return problems
 }
 
-// probe is the part of a Spec that says what a good probe is.
-func (s Spec) probe() Spec {
+// WithoutPace is the part of a Spec that says what a good probe is.
+func (s Spec) WithoutPace() Spec {
 	return Spec{Probe: s.Probe, Target: s.Target, Via: s.Via}
 }

@@ -2,6 +2,7 @@ package checker
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 )
@@ -57,7 +58,7 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-r.again:
 			r.repeat()
 		case <-timer.C:
-			if r.pace != nil && !r.pace.wait(ctx, time.Since(alarm)) {
+			if r.pace != nil && !r.pace.wait(ctx, time.Since(alarm), r.again, r.repeat) {
 				return
 			}
 			r.probe(ctx)
@@ -128,8 +129,15 @@ type timely interface {
 	checkBy(ctx context.Context, deadline time.Time) error
 }
 
-// check makes one probe, which ends at the deadline.
-func (r *Runner) check(ctx context.Context, deadline time.Time) (Advice, error) {
+// check makes one probe, which ends at the deadline. An answer that a probe
+// cannot stand, by an error in it, says nothing of its target, and nothing of
+// others.
+func (r *Runner) check(ctx context.Context, deadline time.Time) (_ Advice, err error) {
+	defer func() {
+		if fault := recover(); fault != nil {
+			err = &LocalError{Reason: fmt.Sprintf("an error in this program: %v", fault)}
+		}
+	}()
 	if c, ok := r.checker.(timely); ok {
 		return Advice{}, c.checkBy(ctx, deadline)
 	}

@@ -280,3 +280,17 @@ func TestRunnerResults(t *testing.T) {
 		}
 	})
 }
+
+// A probe that panics has no verdict: its target stays what it was.
+func TestRunnerPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		spec := testSpec()
+		NewRunner(spec, CheckFunc(func(context.Context) error { panic("too short") }), Healthy, func(r Result) {
+			if why := blindness(r.Err); why != "an error in this program: too short" || r.State != Healthy {
+				t.Errorf("%q, %v", why, r.State)
+			}
+			cancel()
+		}).Run(ctx)
+	})
+}

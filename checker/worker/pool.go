@@ -9,7 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/rpc"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,9 +25,19 @@ const (
 	soon       = time.Minute
 )
 
-// patience is how long a worker may take to answer, on a machine that is busy,
-// what it answers at once or after newsInterval.
-const patience = 30 * time.Second
+const (
+	// patience is how long a worker may take, on a machine that is busy, to
+	// answer what it answers at once or after newsInterval.
+	patience = 30 * time.Second
+	// changePatience is the same for a change, which ends checks and begins
+	// thousands.
+	changePatience = 5 * time.Minute
+	// questionPatience is how long somebody who looks waits.
+	questionPatience = 2 * time.Second
+	// retryFaulty is how often a worker tries again to make checks that it could
+	// not make.
+	retryFaulty = 10 * time.Second
+)
 
 // Pool is a checker.Pool that lives in a worker: another process of this
 // program. A worker that ends is replaced; what is known of the checks stays
@@ -116,6 +126,7 @@ func (p *Pool) Set(specs []checker.Spec) error {
 // plan returns the table for some checks, and how it differs from the old one.
 func (p *Pool) plan(old *table, specs []checker.Spec) (*table, Change) {
 	next := &table{make(map[checker.Spec]*check, len(specs)), make(map[ID]*check, len(specs))}
+	earlier := ending(old, specs)
 	var change Change
 	for _, spec := range specs {
 		if next.bySpec[spec] != nil {
@@ -125,7 +136,8 @@ func (p *Pool) plan(old *table, specs []checker.Spec) (*table, Change) {
 		if c == nil {
 			p.last++
 			c = &check{id: p.last, spec: spec}
-			c.finding.Store(&Finding{ID: c.id})
+			before := earlier[spec.WithoutPace()]
+			c.finding.Store(&Finding{ID: c.id, Known: before.Known, Since: before.Since})
 			change.Add = append(change.Add, c.assignment())
 		}
 		next.bySpec[spec], next.byID[c.id] = c, c
@@ -138,64 +150,63 @@ func (p *Pool) plan(old *table, specs []checker.Spec) (*table, Change) {
 	return next, change
 }
 
+// ending returns what is known of checks that end, by the probes that they make:
+// nothing of those that disagree.
+func ending(old *table, specs []checker.Spec) map[checker.Spec]Finding {
+	stays := make(map[checker.Spec]bool, len(specs))
+	for _, spec := range specs {
+		stays[spec] = true
+	}
+	known, disputed := map[checker.Spec]Finding{}, map[checker.Spec]bool{}
+	for spec, c := range old.bySpec {
+		finding, probe := c.finding.Load(), spec.WithoutPace()
+		if stays[spec] || finding.Known.State == checker.Unknown {
+			continue
+		}
+		if other, found := known[probe]; found && other.Known.State != finding.Known.State {
+			disputed[probe] = true
+		}
+		known[probe] = *finding
+	}
+	for probe := range disputed {
+		delete(known, probe)
+	}
+	return known
+}
+
 // assignment is a check as a worker takes it.
 func (c *check) assignment() Assignment { return Assignment{*c.finding.Load(), c.spec} }
 
 // change has the worker take a change, with changing held. If it cannot, it is
 // ended: the next one takes all that is wanted.
 func (p *Pool) change(change Change) {
-	var changed Changed
+	var faulty []string
 	// However long that takes: whether the worker lives is seen by its news.
 	w := p.running.Load()
-	if err := w.client.Call(methodChange, change, &changed); err != nil {
-		_ = w.client.Close()
+	if err := w.call(changePatience, methodChange, change, &faulty); err != nil {
+		w.give(fmt.Errorf("it does not take what is to be checked: %w", err))
 		return
 	}
-	wanted := p.wanted.Load()
-	p.telling.Lock()
-	defer p.telling.Unlock()
-	for _, f := range changed.Known {
-		if c := wanted.byID[f.ID]; c != nil && c.finding.Load().Known.State == checker.Unknown { // else there is news already
-			c.finding.Store(&f)
-		}
-	}
-	p.trouble.Store(&trouble{faulty: changed.Faulty})
-	for _, fault := range changed.Faulty {
-		p.log.Error("a check cannot be made", "error", fault)
+	before := p.trouble.Swap(&trouble{faulty: faulty})
+	if len(faulty) > 0 && !slices.Equal(faulty, before.faulty) {
+		p.log.Error("checks cannot be made", "number", len(faulty), "first", faulty[0])
 	}
 }
 
-// ask has the worker answer something, and says whether it did. One that does
-// not is ended.
-func (p *Pool) ask(method string, argument, answer any) bool {
-	w := p.running.Load()
-	if w == nil {
-		return false
-	}
-	if err := p.call(w, method, argument, answer); err != nil {
-		_ = w.client.Close()
-		return false
-	}
-	return true
-}
-
-// call has a worker do something, and gives up on one that does not answer.
-func (p *Pool) call(w *process, method string, argument, answer any) error {
-	select {
-	case done := <-w.client.Go(method, argument, answer, make(chan *rpc.Call, 1)).Done:
-		return done.Error
-	case <-time.After(p.patience):
-		return fmt.Errorf("no answer for %s", p.patience)
+// retry has the worker try again to make the checks that it could not make,
+// such as one whose certificate was being renewed.
+func (p *Pool) retry() {
+	p.changing.Lock()
+	defer p.changing.Unlock()
+	if p.running.Load() != nil && len(p.trouble.Load().faulty) > 0 {
+		p.change(Change{})
 	}
 }
 
 // Close ends the worker with all checks. The pool cannot be used after that.
 func (p *Pool) Close() {
-	p.changing.Lock()
-	stop := p.stop
-	p.changing.Unlock()
-	if stop != nil {
-		stop()
+	if p.stop != nil { // without changing, which may be held until the worker has ended
+		p.stop()
 		<-p.ended
 	}
 	p.telling.Lock()
@@ -215,8 +226,6 @@ func (p *Pool) supervise(ctx context.Context) {
 		if time.Since(began) > soon {
 			wait = restartMin
 		}
-		text := "health checks are not made, and real servers stay as they are: the process for them has ended: " + err.Error()
-		p.trouble.Store(&trouble{worker: text})
 		p.log.Error("the process of the health checks has ended", "error", err.Error(), "restart_in", wait.String())
 		select {
 		case <-ctx.Done():
@@ -227,30 +236,47 @@ func (p *Pool) supervise(ctx context.Context) {
 }
 
 // work starts a worker, gives it all that is wanted and passes on what it
-// finds out, until it ends or ctx does.
+// finds out, until it ends or ctx does. It returns why.
 func (p *Pool) work(ctx context.Context) (err error) {
 	w, err := start()
 	if err != nil {
+		p.suffer(err)
 		return err
 	}
-	defer func() { err = w.end(err) }()
-	stop := context.AfterFunc(ctx, func() { _ = w.client.Close() })
+	stop := context.AfterFunc(ctx, func() { w.give(ctx.Err()) })
 	defer stop()
 	var assigning sync.WaitGroup
 	assigning.Go(func() { p.assign(w) })
 	defer func() {
-		_ = w.client.Close()
+		if err = w.end(); ctx.Err() == nil {
+			p.suffer(err)
+		}
 		assigning.Wait()
 		p.withdraw()
 	}()
+	again := time.Now()
 	for {
 		var news []Finding
-		if err := p.call(w, methodNews, None(false), &news); err != nil {
+		if err := w.call(p.patience, methodNews, None(false), &news); err != nil {
+			w.give(err)
 			return err
 		}
 		p.tell(news)
+		if time.Since(again) > retryFaulty {
+			again = time.Now()
+			assigning.Go(p.retry)
+		}
 	}
 }
+
+// suffer shows that there is no worker.
+func (p *Pool) suffer(err error) {
+	p.trouble.Store(&trouble{worker: noWorker + err.Error()})
+}
+
+// noWorker is how it is put into words that there is no worker; the reason
+// follows.
+const noWorker = "health checks are not made, and real servers stay as they are: the process for them has ended: "
 
 // assign gives a new worker all that is wanted.
 func (p *Pool) assign(w *process) {
@@ -271,7 +297,8 @@ func (p *Pool) withdraw() {
 	p.running.Store(nil)
 }
 
-// tell passes on what a worker has found out.
+// tell passes on what a worker has found out. All of it is known before any of
+// it is reported: what is reported of one check may depend on others.
 func (p *Pool) tell(news []Finding) {
 	p.telling.Lock()
 	defer p.telling.Unlock()
@@ -279,6 +306,10 @@ func (p *Pool) tell(news []Finding) {
 	for _, f := range news {
 		if c := wanted.byID[f.ID]; c != nil {
 			c.finding.Store(&f)
+		}
+	}
+	for _, f := range news {
+		if c := wanted.byID[f.ID]; c != nil {
 			p.report(c.spec, f.Known)
 		}
 	}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,10 +31,26 @@ func (p *Pool) History(spec checker.Spec) []checker.Past {
 	if c == nil {
 		return nil
 	}
-	var results []checker.Past
-	p.ask(methodHistory, c.id, &results)
+	results, _ := ask[[]checker.Past](p, methodHistory, c.id)
 	return results
 }
+
+// ask asks the worker a question; an error is no answer.
+func ask[T any](p *Pool, method string, argument any) (T, error) {
+	var none T
+	w := p.running.Load()
+	if w == nil {
+		return none, errNone
+	}
+	answer := new(T) // not used if it comes too late: then it may be written to
+	if err := w.call(questionPatience, method, argument, answer); err != nil {
+		return none, err
+	}
+	return *answer, nil
+}
+
+// errNone is the answer of no worker.
+var errNone = errors.New("there is no process for them")
 
 // Problems says which checks are not made or learn nothing of their targets: a
 // line for each reason.
@@ -42,8 +59,14 @@ func (p *Pool) Problems() []string {
 	if trouble.worker != "" {
 		return []string{trouble.worker}
 	}
-	var problems []string
-	p.ask(methodProblems, None(false), &problems)
+	problems, err := ask[[]string](p, methodProblems, None(false))
+	switch {
+	case err == nil:
+	case errors.Is(err, errSilent):
+		problems = append(problems, "the process of the health checks does not answer: "+err.Error())
+	case !errors.Is(err, errNone): // it is ending
+		problems = append(problems, noWorker+err.Error())
+	}
 	switch n := len(trouble.faulty); n {
 	case 0:
 	case 1:

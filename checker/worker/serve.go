@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io"
 	"net/rpc"
+	"os"
 	"os/signal"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -22,6 +24,10 @@ import (
 // the other process hears that it is alive.
 const newsInterval = 5 * time.Second
 
+// newsPause collects news: the daemon has better things to do than to wake up
+// for each.
+const newsPause = 5 * time.Millisecond
+
 // outOfMemory is when the kernel kills a worker if memory is short: before the
 // daemon (-900 in its unit), which replaces it, and after ordinary programs.
 const outOfMemory = -500
@@ -30,8 +36,8 @@ const outOfMemory = -500
 // request ends. It changes the process that it is called in, and is for one of
 // its own: main calls it if Argument is the only one.
 func Serve(request io.Reader, answer io.Writer) error {
-	if err := prepare(); err != nil {
-		return err
+	if err := prepare(); err != nil { // and go on: checks are needed
+		fmt.Fprintf(os.Stderr, "bascule: process of the health checks: %v\n", err)
 	}
 	register()
 	s := newService()
@@ -71,14 +77,8 @@ func prepare() error {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
 	// At least half of the machine is for the packets that it forwards. Of two
 	// processors, one is also cheaper: the checks do not wake each other up.
-	runtime.GOMAXPROCS((runtime.NumCPU() + 1) / 2)
-	if err := ordinary.Scheduling(); err != nil {
-		return err
-	}
-	if err := ordinary.Expendable(outOfMemory); err != nil {
-		return err
-	}
-	return renounce(unix.CAP_NET_ADMIN)
+	runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
+	return errors.Join(ordinary.Scheduling(), ordinary.Expendable(outOfMemory), renounce(unix.CAP_NET_ADMIN))
 }
 
 // renounce gives up a capability in all threads. Sockets with a mark or a
@@ -154,9 +154,10 @@ func (s *service) report(spec checker.Spec, _ checker.Known) {
 	}
 }
 
-// Change changes the checks to run. What can not be made, which was possible
-// when the other process tried it, is left out.
-func (s *service) Change(change Change, changed *Changed) error {
+// Change changes the checks to run, and answers why some of them cannot be made,
+// a line each. They could be when the other process tried it; they are left out
+// until the next change.
+func (s *service) Change(change Change, faulty *[]string) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	specs := s.add(change)
@@ -164,21 +165,17 @@ func (s *service) Change(change Change, changed *Changed) error {
 		var good []checker.Spec
 		for _, spec := range specs {
 			if _, err := checker.New(spec); err != nil {
-				changed.Faulty = append(changed.Faulty, err.Error())
+				*faulty = append(*faulty, err.Error())
 				continue
 			}
 			good = append(good, spec)
 		}
+		slices.Sort(*faulty)
 		if err := s.pool.Set(good); err != nil {
 			return err
 		}
 	}
 	s.remove(change.Remove)
-	for _, a := range change.Add {
-		if known := s.pool.Known(a.Spec); known.State != checker.Unknown {
-			changed.Known = append(changed.Known, Finding{a.ID, known, s.pool.Since(a.Spec)})
-		}
-	}
 	return nil
 }
 
@@ -217,6 +214,7 @@ func (s *service) remove(ids []ID) {
 func (s *service) News(_ None, findings *[]Finding) error {
 	select {
 	case <-s.news:
+		time.Sleep(newsPause)
 	case <-time.After(newsInterval):
 	}
 	s.mu.Lock()

@@ -39,12 +39,6 @@ type Change struct {
 	Remove []ID
 }
 
-// Changed answers a Change.
-type Changed struct {
-	Known  []Finding // what is known at once of what was added
-	Faulty []string  // why some of that cannot be checked, a line each
-}
-
 // None is the argument of a method that takes none: gob has no empty structure.
 type None bool
 
