@@ -106,18 +106,13 @@ func TestCommandIsInside(t *testing.T) {
 // its kind must not die with it.
 func TestStartOutlivesThread(t *testing.T) {
 	l, ctx := NewT(t), deadline(t)
-	started := make(chan *Process, 1)
-	var tid int
-	go func() {
-		runtime.LockOSThread() // and never unlocked, so that it ends here
-		tid = syscall.Gettid()
-		p, err := l.Client.Start("sleep", "60")
-		if err != nil {
+	var p *Process
+	tid := onEndingThread(func() {
+		var err error
+		if p, err = l.Client.Start("sleep", "60"); err != nil {
 			t.Error(err)
 		}
-		started <- p
-	}()
-	p := <-started
+	})
 	for ; ; time.Sleep(10 * time.Millisecond) {
 		if ctx.Err() != nil {
 			t.Fatal("the thread does not end")
@@ -131,6 +126,23 @@ func TestStartOutlivesThread(t *testing.T) {
 		t.Error("the process has ended with the thread")
 	case <-time.After(300 * time.Millisecond):
 	}
+}
+
+// onEndingThread calls a function on a thread that ends after it, and returns
+// its number. The first thread of a process is none: it has to outlive the others.
+func onEndingThread(f func()) int {
+	called := make(chan int, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked, so that it ends here
+		tid := syscall.Gettid()
+		if tid == os.Getpid() {
+			tid = onEndingThread(f)
+		} else {
+			f()
+		}
+		called <- tid
+	}()
+	return <-called
 }
 
 // TestThreadsComeHome enters namespaces from many goroutines at once, and
