@@ -92,16 +92,9 @@ func fewProcesses() error {
 	return unix.Setrlimit(unix.RLIMIT_NPROC, &limit)
 }
 
-// capabilities returns those of this thread.
-func capabilities() (header unix.CapUserHeader, data [2]unix.CapUserData, err error) {
-	header = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	err = unix.Capget(&header, &data[0])
-	return header, data, err
-}
-
 // inheritNone empties the inheritable capabilities of this thread.
 func inheritNone() error {
-	header, data, err := capabilities()
+	header, data, err := ordinary.Capabilities()
 	if err != nil {
 		return err
 	}
@@ -112,7 +105,7 @@ func inheritNone() error {
 // canBecomeOthers says which capability is missing to run a script as another
 // user, and to end it.
 func canBecomeOthers() error {
-	_, data, err := capabilities()
+	_, data, err := ordinary.Capabilities()
 	if err != nil {
 		return err
 	}

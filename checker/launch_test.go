@@ -17,6 +17,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"bascule/checker/internal/ordinary"
 )
 
 // launched runs a request until it ends, or the context does.
@@ -108,7 +110,7 @@ func realTime(t *testing.T) {
 	if err := syscall.Setpriority(unix.PRIO_PROCESS, 0, -5); err != nil {
 		t.Errorf("setpriority: %v", err)
 	}
-	header, data, err := capabilities()
+	header, data, err := ordinary.Capabilities()
 	if err == nil {
 		data[0].Inheritable |= 1 << unix.CAP_NET_ADMIN
 		err = unix.Capset(&header, &data[0])

@@ -160,7 +160,7 @@ func (p *pace) advance(now time.Time) {
 	}
 	p.adapt()
 	p.started, p.samples, p.late = 0, 0, 0
-	p.credit = min(p.credit+p.budget, max(p.budget, 1))
+	p.credit = p.budget
 	p.end = now.Add(paceSlot)
 }
 

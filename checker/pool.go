@@ -3,6 +3,7 @@ package checker
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -102,29 +103,39 @@ func (p *Pool) plan(old map[Spec]*entry, specs []Spec) (map[Spec]*entry, error) 
 }
 
 // stopGone ends what is not wanted, all at once, waits for it, and returns
-// the check of each probe that ended and of which something was known. Two
-// checks of one probe may disagree, because they count differently: then
-// nothing is known.
+// the check of each probe that ended and of which something was known.
 func stopGone(old, wanted map[Spec]*entry) map[Spec]*entry {
 	for spec, e := range old {
 		if wanted[spec] == nil {
 			e.cancel()
 		}
 	}
-	known, disputed := map[Spec]*entry{}, map[Spec]bool{}
-	for spec, e := range old {
-		if wanted[spec] != nil {
+	return Undisputed(func(yield func(Spec, *entry) bool) {
+		for spec, e := range old {
+			if wanted[spec] == nil {
+				<-e.done
+				if !yield(spec, e) {
+					return
+				}
+			}
+		}
+	}, func(e *entry) State { return e.status.Load().State })
+}
+
+// Undisputed returns of checks that end one for each probe that they make
+// (Spec.WithoutPace), with what it knows: of those with a state. Two checks of
+// one probe may disagree, because they count differently: then nothing is known.
+func Undisputed[V any](ended iter.Seq2[Spec, V], state func(V) State) map[Spec]V {
+	known, disputed := map[Spec]V{}, map[Spec]bool{}
+	for spec, check := range ended {
+		found, probe := state(check), spec.WithoutPace()
+		if found == Unknown {
 			continue
 		}
-		<-e.done
-		state, probe := e.status.Load().State, spec.WithoutPace()
-		if state == Unknown {
-			continue
-		}
-		if other := known[probe]; other != nil && other.status.Load().State != state {
+		if other, more := known[probe]; more && state(other) != found {
 			disputed[probe] = true
 		}
-		known[probe] = e
+		known[probe] = check
 	}
 	for probe := range disputed {
 		delete(known, probe)

@@ -43,9 +43,8 @@ func NewRunner(spec Spec, checker Checker, state State, report func(Result)) *Ru
 
 // Run probes until the context ends: first at a random time within Jitter
 // after Delay, then every Interval, or every Quick while that applies, counted
-// from start to start, and each up to a hundredth of that later.
-// A start that falls into a probe still running is left
-// out.
+// from start to start, and each up to a hundredth of that later. A start that
+// falls into a probe still running is left out.
 func (r *Runner) Run(ctx context.Context) {
 	next := time.Now().Add(r.delay + rand.N(max(r.spec.Jitter, 0)+1))
 	alarm := next // when the timer ends

@@ -5,11 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
+
+	"bascule/checker/internal/self"
 )
 
 const (
@@ -49,69 +49,37 @@ func scriptSlot(ctx context.Context) (release func(), ok bool) {
 // release is called when the launcher is gone, which may be later than launch
 // returns.
 func launch(ctx context.Context, request []byte, release func()) (report []byte, err error) {
-	l, err := startLauncher()
+	l, err := self.Start(Launcher, []string{"GOMAXPROCS=1", "GOTRACEBACK=none"}, nil)
 	if err != nil {
 		release()
 		return nil, err
 	}
 	gone := make(chan struct{})
 	defer func() {
-		_ = l.control.Close()
-		_ = l.report.Close()
+		_ = l.In.Close()
+		_ = l.Out.Close()
 		select {
 		case <-gone:
 		case <-time.After(launchGrace): // in the kernel, where nothing reaches it
 		}
 	}()
 	stop := context.AfterFunc(ctx, func() {
-		_ = l.control.Close() // which makes it kill the script
-		_ = l.report.SetReadDeadline(time.Now().Add(launchGrace))
+		_ = l.In.Close() // which makes it kill the script
+		_ = l.Out.SetReadDeadline(time.Now().Add(launchGrace))
 	})
 	defer stop()
-	_, unasked := l.control.Write(request)
-	report, err = io.ReadAll(io.LimitReader(l.report, maxReport))
+	_, unasked := l.In.Write(request)
+	report, err = io.ReadAll(io.LimitReader(l.Out, maxReport))
 	if err != nil || unasked != nil && ctx.Err() != nil {
-		_ = l.process.Kill()
+		_ = l.Kill()
 		report = []byte(outcomeKilled + " 0\n")
 	}
 	go func() {
 		defer close(gone)
 		defer release()
-		_, _ = l.process.Wait() // it has said all in its report
+		_, _ = l.Wait() // it has said all in its report
 	}()
 	return report, nil
-}
-
-// launcher is a process that runs a script.
-type launcher struct {
-	process *os.Process
-	control *os.File // takes a request; the launcher kills its script when this is closed
-	report  *os.File // gives the report, and ends with the launcher
-}
-
-// startLauncher starts a launcher that waits for its request.
-func startLauncher() (*launcher, error) {
-	request, control, err := os.Pipe()
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = request.Close() }()
-	report, answer, err := os.Pipe()
-	if err != nil {
-		_ = control.Close()
-		return nil, err
-	}
-	defer func() { _ = answer.Close() }()
-	process, err := os.StartProcess("/proc/self/exe", []string{"bascule", Launcher}, &os.ProcAttr{
-		Dir: "/", Env: []string{"GOMAXPROCS=1", "GOTRACEBACK=none"}, Files: []*os.File{request, answer, answer},
-		Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		_ = control.Close()
-		_ = report.Close()
-		return nil, err
-	}
-	return &launcher{process: process, control: control, report: report}, nil
 }
 
 // What can become of a script.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -150,28 +151,16 @@ func (p *Pool) plan(old *table, specs []checker.Spec) (*table, Change) {
 	return next, change
 }
 
-// ending returns what is known of checks that end, by the probes that they make:
-// nothing of those that disagree.
+// ending returns what is known of checks that end, by the probes that they make.
 func ending(old *table, specs []checker.Spec) map[checker.Spec]Finding {
-	stays := make(map[checker.Spec]bool, len(specs))
-	for _, spec := range specs {
-		stays[spec] = true
-	}
-	known, disputed := map[checker.Spec]Finding{}, map[checker.Spec]bool{}
+	ended := make(map[checker.Spec]Finding, len(old.bySpec))
 	for spec, c := range old.bySpec {
-		finding, probe := c.finding.Load(), spec.WithoutPace()
-		if stays[spec] || finding.Known.State == checker.Unknown {
-			continue
-		}
-		if other, found := known[probe]; found && other.Known.State != finding.Known.State {
-			disputed[probe] = true
-		}
-		known[probe] = *finding
+		ended[spec] = *c.finding.Load()
 	}
-	for probe := range disputed {
-		delete(known, probe)
+	for _, spec := range specs {
+		delete(ended, spec)
 	}
-	return known
+	return checker.Undisputed(maps.All(ended), func(f Finding) checker.State { return f.Known.State })
 }
 
 // assignment is a check as a worker takes it.
@@ -181,7 +170,7 @@ func (c *check) assignment() Assignment { return Assignment{*c.finding.Load(), c
 // ended: the next one takes all that is wanted.
 func (p *Pool) change(change Change) {
 	var faulty []string
-	// However long that takes: whether the worker lives is seen by its news.
+	// It may take long: that the worker lives is seen by its news.
 	w := p.running.Load()
 	if err := w.call(changePatience, methodChange, change, &faulty); err != nil {
 		w.give(fmt.Errorf("it does not take what is to be checked: %w", err))

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"bascule/checker/internal/self"
 )
 
 // Argument is the only argument that this program gives itself to run checks.
@@ -21,7 +23,7 @@ const grace = 100 * time.Millisecond
 
 // process is a worker.
 type process struct {
-	*os.Process
+	*self.Process
 	client *rpc.Client
 	ended  chan struct{} // closed when it has ended
 	state  error         // how it ended by itself, once ended is closed; nil if it did what it was told
@@ -32,31 +34,13 @@ type process struct {
 
 // start starts a worker without checks.
 func start() (*process, error) {
-	request, write, err := os.Pipe()
+	p, err := self.Start(Argument, nil, os.Stderr)
 	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = request.Close() }()
-	read, answer, err := os.Pipe()
-	if err != nil {
-		_ = write.Close()
-		return nil, err
-	}
-	defer func() { _ = answer.Close() }()
-	// A session of its own keeps the signals of a terminal away.
-	p, err := os.StartProcess("/proc/self/exe", []string{"bascule", Argument}, &os.ProcAttr{
-		Dir: "/", Files: []*os.File{request, answer, os.Stderr}, Sys: &syscall.SysProcAttr{Setsid: true},
-	})
-	if err != nil {
-		_, _ = write.Close(), read.Close()
 		return nil, err
 	}
 	register()
 	// Its end is that of both pipes: the worker sees the end of its requests.
-	client := rpc.NewClient(duplex{read, write, func() error {
-		_ = write.Close()
-		return read.Close()
-	}})
+	client := rpc.NewClient(duplex{p.Out, p.In, func() error { return errors.Join(p.In.Close(), p.Out.Close()) }})
 	w := &process{Process: p, client: client, ended: make(chan struct{})}
 	go func() {
 		defer close(w.ended)

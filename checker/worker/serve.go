@@ -85,9 +85,8 @@ func prepare() error {
 // device need no more than CAP_NET_RAW. A program with C in it has threads that
 // only the C library knows; one like that keeps what it has.
 func renounce(capability int) error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
+	header, data, err := ordinary.Capabilities()
+	if err != nil {
 		return fmt.Errorf("capget: %w", err)
 	}
 	for _, set := range []*uint32{&data[0].Effective, &data[0].Permitted, &data[0].Inheritable} {

@@ -1,5 +1,5 @@
-// Package ordinary lets a process put off the scheduling that it has inherited
-// from a daemon in real time.
+// Package ordinary lets a process put off what it has inherited from a daemon
+// with privileges and in real time.
 package ordinary
 
 import (
@@ -79,4 +79,11 @@ func Expendable(score int) error {
 		return nil
 	}
 	return err
+}
+
+// Capabilities returns those of this thread.
+func Capabilities() (header unix.CapUserHeader, data [2]unix.CapUserData, err error) {
+	header = unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	err = unix.Capget(&header, &data[0])
+	return header, data, err
 }
