@@ -130,6 +130,9 @@ func wantError(t *testing.T, err error, want string) {
 // there are now.
 func noLeak(t *testing.T) {
 	t.Helper()
+	if _, err := sharedPoller(); err != nil { // which stays
+		t.Fatal(err)
+	}
 	before := runtime.NumGoroutine()
 	t.Cleanup(func() {
 		for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(time.Millisecond) {

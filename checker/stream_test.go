@@ -98,11 +98,11 @@ func TestStreamWithItself(t *testing.T) {
 		if err := unix.Connect(fd, address); err != nil && !errors.Is(err, unix.EINPROGRESS) {
 			t.Fatal(err)
 		}
-		if err := (&stream{target: target}).refuseItself(fd); !errors.Is(err, syscall.ECONNREFUSED) {
+		if err := (endpoint{AddrPort: target}).refuseItself(fd); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%s: connected with itself: %v", own, err)
 		}
 		other := netip.AddrPortFrom(target.Addr(), target.Port()^1)
-		if err := (&stream{target: other}).refuseItself(fd); err != nil {
+		if err := (endpoint{AddrPort: other}).refuseItself(fd); err != nil {
 			t.Errorf("%s: connected with another: %v", own, err)
 		}
 		_ = unix.Close(fd)

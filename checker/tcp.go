@@ -28,10 +28,10 @@ func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
 
 // checkBy implements timely.
 func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) error {
-	conn, err := c.target.connect(ctx, deadline)
+	fd, err := c.target.connected(ctx, deadline)
 	if err != nil {
 		return describe(ctx, err, c.target.timeout)
 	}
-	_ = conn.Close() // nothing was written that could be lost
+	closeNow(fd) // nothing was written that could be lost
 	return nil
 }

@@ -1,0 +1,47 @@
+package checker
+
+import (
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// rawAddress is an address of a socket in the form of the kernel.
+type rawAddress struct {
+	buffer unix.RawSockaddrInet6 // the larger of the two
+	length uintptr
+}
+
+// newRawAddress returns an address in the form of the kernel.
+func newRawAddress(address unix.Sockaddr) *rawAddress {
+	r := new(rawAddress)
+	switch a := address.(type) {
+	case *unix.SockaddrInet4:
+		port := uint16(a.Port)
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.buffer))
+		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port<<8 | port>>8, Addr: a.Addr}
+		r.length = unix.SizeofSockaddrInet4
+	case *unix.SockaddrInet6:
+		port := uint16(a.Port)
+		r.buffer = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port<<8 | port>>8, Addr: a.Addr, Scope_id: a.ZoneId}
+		r.length = unix.SizeofSockaddrInet6
+	}
+	return r
+}
+
+// connectNow is connect(2) of a socket that does not block. The runtime does not
+// hear of it: of a call that takes as long as this one, it would believe that it
+// blocks, and have another thread take over each time.
+func connectNow(fd int, to *rawAddress) error {
+	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.buffer)), to.length)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// closeNow is close(2) of a socket that does not wait for it, as connectNow.
+func closeNow(fd int) {
+	_, _, _ = syscall.RawSyscall(unix.SYS_CLOSE, uintptr(fd), 0, 0)
+}
