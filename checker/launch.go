@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bascule/checker/internal/self"
 )
 
 // Launcher is the only argument that this program gives itself to run a
@@ -32,6 +34,7 @@ type launchRequest struct {
 func Launch(control io.Reader, report io.Writer) error {
 	// The script inherits from this thread what is not of the whole process.
 	runtime.LockOSThread()
+	_ = self.Name("bascule-script") // for who lists processes, and nothing depends on it
 	o, err := launchScript(control)
 	if err != nil {
 		o = outcome{kind: outcomeCannot, output: err.Error()}

@@ -68,6 +68,7 @@ func TestLaunchAsNobody(t *testing.T) {
 	}
 	defer func() { _ = syscall.Close(leak) }()
 	tests := []struct{ name, text, want string }{
+		{"its launcher", "cat /proc/$PPID/comm", "bascule-script\n"},
 		{"users", "grep ^Uid: /proc/self/status", "Uid:\t65534\t65534\t65534\t65534\n"},
 		{"groups", "grep ^Gid: /proc/self/status", "Gid:\t65534\t65534\t65534\t65534\n"},
 		{"supplementary groups", "id -G", "65534\n"},

@@ -18,7 +18,11 @@ import (
 
 	"bascule/checker"
 	"bascule/checker/internal/ordinary"
+	"bascule/checker/internal/self"
 )
+
+// name is what a worker is called in a list of processes.
+const name = "bascule-checks"
 
 // newsInterval bounds the time until a worker answers that there is no news:
 // the other process hears that it is alive.
@@ -78,7 +82,7 @@ func prepare() error {
 	// At least half of the machine is for the packets that it forwards. Of two
 	// processors, one is also cheaper: the checks do not wake each other up.
 	runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
-	return errors.Join(ordinary.Scheduling(), ordinary.Expendable(outOfMemory), renounce(unix.CAP_NET_ADMIN))
+	return errors.Join(self.Name(name), ordinary.Scheduling(), ordinary.Expendable(outOfMemory), renounce(unix.CAP_NET_ADMIN))
 }
 
 // renounce gives up a capability in all threads. Sockets with a mark or a

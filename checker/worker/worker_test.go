@@ -398,7 +398,8 @@ func TestEnd(t *testing.T) {
 	}
 }
 
-// A worker runs as ordinary work, whatever the daemon runs as.
+// A worker runs as ordinary work, whatever the daemon runs as, and under a name of
+// its own.
 func TestOrdinary(t *testing.T) {
 	must(t, unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_RR, Priority: 1}, 0))
 	defer func() {
@@ -408,6 +409,11 @@ func TestOrdinary(t *testing.T) {
 	must(t, err)
 	defer func() { _ = w.end() }()
 	must(t, w.client.Call(methodProblems, None(false), new([]string)))
+	comm, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", w.Pid))
+	must(t, err)
+	if string(comm) != name+"\n" {
+		t.Errorf("it is called %q", comm)
+	}
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", w.Pid))
 	must(t, err)
 	for _, entry := range entries {
