@@ -58,6 +58,10 @@ vet:
 	$(GO) vet ./...
 	$(GO) vet -tags ipvs,servers ./...
 
+# The race detector waits before each end of a process, for what goroutines may
+# still do: for a second, if nobody says how long, and the tests of cmd/bascule
+# start hundreds.
+test-race: export GORACE ?= atexit_sleep_ms=100
 test-race: ## all tests that the running kernel can do, with the race detector
 	@echo "== tests, with the race detector"
 	@.ci/figures build/test-race.log $(GO) test -race -count=1 -v ./...
