@@ -10,9 +10,9 @@ import (
 const (
 	// paceSlot is the time for which a number of starts is allowed.
 	paceSlot = 10 * time.Millisecond
-	// paceLate is how late starts are that have waited for a processor. Less
-	// than that is the weather.
-	paceLate = 20 * time.Millisecond
+	// paceLate is how late starts are when there are too many. Less than that a
+	// probe can stand, and where many wait for a processor each costs less.
+	paceLate = 100 * time.Millisecond
 	// paceBehind is how long probes have to wait for their turn before that is
 	// worth a word.
 	paceBehind = time.Second
