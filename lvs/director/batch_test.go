@@ -46,6 +46,28 @@ func TestBatchWithFailures(t *testing.T) {
 	})
 }
 
+// TestManyFailures checks that of very many operations that fail the first are
+// shown, and how many more there are.
+func TestManyFailures(t *testing.T) {
+	run(t, func(t *testing.T, f *fixture) {
+		const failing = 500
+		var problems []string
+		for n := range failing {
+			f.kernel.Break(fmt.Sprintf("NEW_DEST %s %v", vip, numbered(n)), unix.ENOMEM)
+			if n < 20 {
+				problems = append(problems, fmt.Sprintf("ipvs: add destination %v of tcp %s weight 1: cannot allocate memory", numbered(n), vip))
+			}
+		}
+		f.configure(unchecked(failing + 1))
+		f.start()
+		f.wait(20 * time.Millisecond)
+		f.checkProblems(append(problems, "ipvs: 480 more operations are failing")...)
+		f.kernel.Mend()
+		f.wait(6 * time.Second)
+		f.checkProblems()
+	})
+}
+
 // TestBatchWithFailingService checks that a service that fails in a batch is
 // one problem, though its destinations were on their way with it, and that the
 // services after it are programmed.

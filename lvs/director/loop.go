@@ -3,6 +3,7 @@ package director
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -335,11 +336,25 @@ func (l *loop) publish() {
 		// Edits change the remembered ones under the eyes of who reads the snapshot.
 		status.Daemons, status.Timeouts = maps.Clone(l.expected.Daemons), l.expected.Timeouts
 	}
-	if l.outage != nil {
-		status.Problems = append(status.Problems, l.outage.err.Error())
-	}
-	for _, op := range slices.SortedFunc(maps.Keys(l.failures), compareOps) {
-		status.Problems = append(status.Problems, l.failures[op].err.Error())
-	}
+	status.Problems = l.problems()
 	l.snapshot.Store(status)
+}
+
+// shown is how many failing operations are shown one by one: what makes
+// thousands fail, such as a kernel without memory, is seen in a few.
+const shown = 20
+
+// problems returns what is wrong, a line each.
+func (l *loop) problems() (lines []string) {
+	if l.outage != nil {
+		lines = append(lines, l.outage.err.Error())
+	}
+	failing := slices.SortedFunc(maps.Keys(l.failures), compareOps)
+	for _, op := range failing[:min(len(failing), shown)] {
+		lines = append(lines, l.failures[op].err.Error())
+	}
+	if more := len(failing) - shown; more > 0 {
+		lines = append(lines, fmt.Sprintf("ipvs: %d more operations are failing", more))
+	}
+	return lines
 }
