@@ -58,10 +58,26 @@ func (e endpoint) join(ctx context.Context, fd int, deadline time.Time) error {
 			return failed
 		}
 	}
-	if errors.Is(err, unix.EISCONN) {
-		return nil
+	if err != nil && !errors.Is(err, unix.EISCONN) {
+		return os.NewSyscallError("connect", err)
 	}
-	return os.NewSyscallError("connect", err)
+	if !deadline.IsZero() && time.Now().After(deadline) && !connectedBy(fd, deadline) {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+// connectedBy is whether a socket was connected at a moment, as far as the
+// kernel knows when the target spoke last (TCP_INFO, tcp(7)): a director that is
+// busy looks late, and must not take for good what was not there in time.
+func connectedBy(fd int, moment time.Time) bool {
+	const tick = 10 * time.Millisecond // of the coarsest clock of a kernel
+	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
+	if err != nil {
+		return false
+	}
+	spoke := time.Now().Add(-time.Duration(info.Last_ack_recv) * time.Millisecond)
+	return !spoke.After(moment.Add(tick))
 }
 
 // socket returns a new socket that is ready to connect.

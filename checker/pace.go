@@ -10,9 +10,9 @@ import (
 const (
 	// paceSlot is the time for which a number of starts is allowed.
 	paceSlot = 10 * time.Millisecond
-	// paceLate is how late starts are when there are too many. Less than that a
-	// probe can stand, and where many wait for a processor each costs less.
-	paceLate = 100 * time.Millisecond
+	// paceLate is how late starts are when there are too many, of what their
+	// probes can stand: what follows in a probe is about as late.
+	paceLate = 0.5
 	// paceBehind is how long probes have to wait for their turn before that is
 	// worth a word.
 	paceBehind = time.Second
@@ -40,9 +40,9 @@ type pace struct {
 	armed  bool      // release is going to be called
 
 	// Of the present slot:
-	started int           // probes
-	samples int           // starts that were seen to be late, or not
-	late    time.Duration // how late together
+	started int     // probes
+	samples int     // starts that were seen to be late, or not
+	late    float64 // how late together, of what each can stand
 
 	behind time.Duration // how long the latest turn took to come
 	at     time.Time     // when that was
@@ -59,17 +59,17 @@ type turn struct {
 func newPace() *pace { return &pace{budget: unpaced, credit: unpaced} }
 
 // wait waits for the turn of a probe whose goroutine runs that much later than
-// it should, and does meanwhile what is asked of it. It returns false if the
-// context ends before.
-func (p *pace) wait(ctx context.Context, late time.Duration, asked <-chan struct{}, do func()) bool {
-	t := p.ask(time.Now(), late)
+// it should, of what it stands, and does meanwhile what is asked of it. It
+// returns false if the context ends before.
+func (p *pace) wait(ctx context.Context, late, stands time.Duration, asked <-chan struct{}, do func()) bool {
+	t := p.ask(time.Now(), share(late, stands))
 	if t == nil {
 		return true
 	}
 	for {
 		select {
 		case moment := <-t.come:
-			p.sample(time.Since(moment))
+			p.sample(share(time.Since(moment), stands))
 			return true
 		case <-asked:
 			do()
@@ -80,6 +80,9 @@ func (p *pace) wait(ctx context.Context, late time.Duration, asked <-chan struct
 	}
 }
 
+// share is how late something is of what it can stand.
+func share(late, stands time.Duration) float64 { return max(0, float64(late)/float64(stands)) }
+
 // leave gives up a turn.
 func (p *pace) leave(t *turn) {
 	p.mu.Lock()
@@ -88,13 +91,13 @@ func (p *pace) leave(t *turn) {
 }
 
 // ask returns the turn to wait for, nil if it has come.
-func (p *pace) ask(now time.Time, late time.Duration) *turn {
+func (p *pace) ask(now time.Time, late float64) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.advance(now)
 	p.serve(now)
 	p.samples++
-	p.late += max(late, 0)
+	p.late += late
 	if len(p.queue) == 0 && p.credit >= 1 {
 		p.begin(now, now)
 		return nil
@@ -113,7 +116,7 @@ func (p *pace) begin(now, since time.Time) {
 }
 
 // sample takes how late a probe starts after its turn has come.
-func (p *pace) sample(late time.Duration) {
+func (p *pace) sample(late float64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.samples++
@@ -168,7 +171,7 @@ func (p *pace) advance(now time.Time) {
 // gives, as TCP does, so that it swings around what the machine can do.
 func (p *pace) adapt() {
 	switch {
-	case p.started > 0 && p.samples > 0 && p.late/time.Duration(p.samples) > paceLate:
+	case p.started > 0 && p.samples > 0 && p.late/float64(p.samples) > paceLate:
 		p.budget = max(minPace, 0.8*min(p.budget, float64(p.started)))
 	case len(p.queue) > 0:
 		p.budget = min(unpaced, 1.1*p.budget+minPace)

@@ -20,12 +20,12 @@ type crowd struct {
 	when  []time.Duration // it came to each of them
 }
 
-// newCrowd lets n probes ask that run late by that much.
-func newCrowd(ctx context.Context, p *pace, n int, late time.Duration) *crowd {
+// newCrowd lets n probes ask that run late by that much of what they stand.
+func newCrowd(ctx context.Context, p *pace, n int, late float64) *crowd {
 	c := &crowd{pace: p, begin: time.Now()}
 	for i := range n {
 		go func() {
-			if !p.wait(ctx, late, nil, nil) {
+			if !p.wait(ctx, time.Duration(late*float64(time.Second)), time.Second, nil, nil) {
 				return
 			}
 			c.mu.Lock()
@@ -101,7 +101,7 @@ func TestPaceSlowest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace()
 		for range 100 {
-			newCrowd(t.Context(), p, 10, time.Second)
+			newCrowd(t.Context(), p, 10, 10)
 			time.Sleep(paceSlot)
 		}
 		p.mu.Lock()
@@ -146,7 +146,7 @@ func TestPoolPaced(t *testing.T) {
 		defer p.Close()
 		go func() { // a machine that is slow
 			for range 1000 {
-				p.pace.sample(time.Minute)
+				p.pace.sample(1000)
 				time.Sleep(paceSlot / 2)
 			}
 		}()

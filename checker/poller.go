@@ -71,7 +71,13 @@ func newPoller() (*poller, error) {
 		_ = unix.Close(fd)
 		return nil, cannotWait(err)
 	}
-	return &poller{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, waiting: map[ticket]chan<- struct{}{}}, nil
+	file := os.NewFile(uintptr(fd), "epoll")
+	// That the runtime could not watch it, it says only of what cannot wait.
+	if err := file.SetReadDeadline(time.Time{}); err != nil {
+		_ = file.Close()
+		return nil, cannotWait(err)
+	}
+	return &poller{file: file, fd: fd, waiting: map[ticket]chan<- struct{}{}}, nil
 }
 
 // cannotWait is the error of a system call without which nothing can be waited

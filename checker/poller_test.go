@@ -10,8 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// idlePoller returns a poller that tells nothing by itself, and a socket that
-// nothing happens to.
+// idlePoller returns a poller that does not run, and so tells nothing by itself,
+// and a socket.
 func idlePoller(t *testing.T) (p *poller, fd int) {
 	t.Helper()
 	p, err := newPoller()

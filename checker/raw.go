@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"encoding/binary"
 	"syscall"
 	"unsafe"
 
@@ -18,21 +19,25 @@ func newRawAddress(address unix.Sockaddr) *rawAddress {
 	r := new(rawAddress)
 	switch a := address.(type) {
 	case *unix.SockaddrInet4:
-		port := uint16(a.Port)
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.buffer))
-		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: port<<8 | port>>8, Addr: a.Addr}
+		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Port: networkOrder(a.Port), Addr: a.Addr}
 		r.length = unix.SizeofSockaddrInet4
 	case *unix.SockaddrInet6:
-		port := uint16(a.Port)
-		r.buffer = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: port<<8 | port>>8, Addr: a.Addr, Scope_id: a.ZoneId}
+		r.buffer = unix.RawSockaddrInet6{Family: unix.AF_INET6, Port: networkOrder(a.Port), Addr: a.Addr, Scope_id: a.ZoneId}
 		r.length = unix.SizeofSockaddrInet6
 	}
 	return r
 }
 
+// networkOrder is a number of which the memory has the higher byte first.
+func networkOrder(port int) uint16 {
+	return binary.NativeEndian.Uint16([]byte{byte(port >> 8), byte(port)})
+}
+
 // connectNow is connect(2) of a socket that does not block. The runtime does not
 // hear of it: of a call that takes as long as this one, it would believe that it
-// blocks, and have another thread take over each time.
+// blocks, and have another thread take over each time. It does wait for what the
+// whole machine is short of, such as memory.
 func connectNow(fd int, to *rawAddress) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.buffer)), to.length)
 	if errno != 0 {

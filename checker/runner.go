@@ -57,7 +57,7 @@ func (r *Runner) Run(ctx context.Context) {
 		case <-r.again:
 			r.repeat()
 		case <-timer.C:
-			if r.pace != nil && !r.pace.wait(ctx, time.Since(alarm), r.again, r.repeat) {
+			if r.pace != nil && !r.pace.wait(ctx, time.Since(alarm), lateness(r.spec.Timeout), r.again, r.repeat) {
 				return
 			}
 			r.probe(ctx)

@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,6 +108,98 @@ func TestStreamWithItself(t *testing.T) {
 			t.Errorf("%s: connected with another: %v", own, err)
 		}
 		_ = unix.Close(fd)
+	}
+}
+
+// slowTarget returns the address of a server that has no room for another
+// connection until a while has passed. A client asks again a second after it
+// asked first (RFC 6298, section 2).
+func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
+	t.Helper()
+	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = errors.Join(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(listener, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	target, err := ownAddress(listener)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filled := 0
+	for ; filled < 10; filled++ {
+		conn, err := net.DialTimeout("tcp", target.String(), 200*time.Millisecond)
+		if err != nil {
+			break
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		time.Sleep(while)
+		for range filled + 1 {
+			if conn, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC); err == nil {
+				defer func() { _ = unix.Close(conn) }()
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = unix.Shutdown(listener, unix.SHUT_RDWR)
+		<-done
+		_ = unix.Close(listener)
+	})
+	return target
+}
+
+// A connection that takes its time is waited for, and told as soon as it is there.
+func TestConnectSlowly(t *testing.T) {
+	const limit = 20 * time.Second
+	begin := time.Now()
+	fd, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit))
+	if took := time.Since(begin); err != nil || took > limit/2 {
+		t.Fatalf("%v after %s", err, took)
+	}
+	closeNow(fd)
+}
+
+// What connects after the deadline is not connected, however late that is
+// noticed; what did before is.
+func TestConnectedBy(t *testing.T) {
+	target := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("connected a second too late: %v", err)
+	}
+	begin := time.Now()
+	fd, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeNow(fd)
+	end := time.Now()
+	time.Sleep(100 * time.Millisecond)
+	if connectedBy(fd, begin.Add(-100*time.Millisecond)) || !connectedBy(fd, end) {
+		t.Error("not known when it was connected")
+	}
+}
+
+// A port is in the order of the network, and what follows where the kernel looks.
+func TestRawAddress(t *testing.T) {
+	for text, want := range map[string][]byte{
+		"192.0.2.1:258":        {1, 2, 192, 0, 2, 1},
+		"[2001:db8::1%3]:8080": {0x1f, 0x90, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1},
+	} {
+		address, err := socketAddress(netip.MustParseAddrPort(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw := newRawAddress(address)
+		bytes := unsafe.Slice((*byte)(unsafe.Pointer(&raw.buffer)), raw.length)
+		if got := bytes[2 : 2+len(want)]; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
 	}
 }
 

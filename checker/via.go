@@ -101,9 +101,10 @@ func ofConnect(err error) bool {
 }
 
 // routed is whether this director has a route to the target. To connect a
-// socket of UDP looks that up and sends nothing.
+// socket of UDP looks that up, sends nothing and waits for nothing: there is time
+// for it at the end of a probe too.
 func (e endpoint) routed(ctx context.Context) bool {
-	conn, err := e.dialOnce(ctx, "udp")
+	conn, err := e.dialOnce(context.WithoutCancel(ctx), "udp")
 	if err != nil {
 		return false
 	}
