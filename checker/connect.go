@@ -13,6 +13,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// handshake is how much of the handshake of TCP is made (RFC 9293, section 3.5).
+type handshake bool
+
+// The handshakes.
+const (
+	complete handshake = true
+	// unanswered leaves out the ACK that follows the target's SYN-ACK: it may wait
+	// a while, for data to go with it, and the reset comes before. The kernel of
+	// the target has answered for its program by then, and never tells that program
+	// of a client that says nothing, about which it would complain to its log.
+	unanswered handshake = false
+)
+
 // connected returns a socket of TCP that is connected, or the error of what
 // came before: of the deadline, if there is one, as of the context it is
 // os.ErrDeadlineExceeded. To close the socket resets the connection, which
@@ -21,10 +34,14 @@ import (
 // A check that only connects is made thousands of times a second, and package
 // net takes twice the processor time for it: it makes a file of the socket, asks
 // for both addresses, and lets other threads of this process run while it closes.
-func (e endpoint) connected(ctx context.Context, deadline time.Time) (fd int, err error) {
+func (e endpoint) connected(ctx context.Context, deadline time.Time, how handshake) (fd int, err error) {
 	fd, err = e.socket()
 	if err != nil {
 		return -1, err
+	}
+	if how == unanswered {
+		// Where the kernel does not know that, the handshake is completed.
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	}
 	if err = e.join(ctx, fd, deadline); err == nil {
 		err = e.refuseItself(fd)

@@ -271,15 +271,52 @@ func TestRunnerWithoutRoute(t *testing.T) {
 	})
 }
 
-// The connection is reset, so that it does not stay in TIME_WAIT.
-func TestTCPReset(t *testing.T) {
+// The program of the target never hears of a check, and the connection does not
+// stay in TIME_WAIT.
+func TestTCPUnheard(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	target := addrPort(listener.Addr())
+	for range 10 {
+		wantError(t, check(t, tcpSpec(target, patience)), "")
+	}
+	client, err := net.Dial("tcp", target.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	conn, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if conn.RemoteAddr().String() != client.LocalAddr().String() {
+		t.Errorf("the server accepts a connection from %s before that from %s", conn.RemoteAddr(), client.LocalAddr())
+	}
+	if n := timeWait(t, target); n != 0 {
+		t.Errorf("%d connections in TIME_WAIT", n)
+	}
+}
+
+// A connection that is talked on is reset at its end, so that it does not stay in
+// TIME_WAIT either.
+func TestStreamReset(t *testing.T) {
 	ended := make(chan error, 1)
 	target := serve(t, func(conn net.Conn) {
 		_ = conn.SetDeadline(time.Now().Add(patience))
 		_, err := conn.Read(make([]byte, 1))
 		ended <- err
 	})
-	wantError(t, check(t, tcpSpec(target, patience)), "")
+	s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "connection reset by peer") {
 		t.Errorf("the server sees %v, want a reset", err)
 	}

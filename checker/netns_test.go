@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -174,9 +175,13 @@ func TestVia(t *testing.T) {
 			if test.from == "" {
 				return
 			}
+			// The server hears only of a connection that is completed.
+			stream, err := endpoint{AddrPort: spec.Target, via: test.via}.connect(t.Context(), time.Now().Add(patience))
+			c.check(err)
 			if client := <-from; client.String() != test.from {
 				t.Errorf("the server sees %s, want %s", client, test.from)
 			}
+			c.check(stream.Close())
 		})
 	}
 }

@@ -21,7 +21,7 @@ type stream struct {
 // is one, and with the context. Close resets it instead of leaving it in
 // TIME_WAIT, where thousands of probes a second would use up the local ports.
 func (e endpoint) connect(ctx context.Context, deadline time.Time) (*stream, error) {
-	fd, err := e.connected(ctx, deadline)
+	fd, err := e.connected(ctx, deadline, complete)
 	if err != nil {
 		return nil, err
 	}

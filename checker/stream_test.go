@@ -158,7 +158,7 @@ func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
 func TestConnectSlowly(t *testing.T) {
 	const limit = 20 * time.Second
 	begin := time.Now()
-	fd, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit))
+	fd, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit), unanswered)
 	if took := time.Since(begin); err != nil || took > limit/2 {
 		t.Fatalf("%v after %s", err, took)
 	}
@@ -169,11 +169,11 @@ func TestConnectSlowly(t *testing.T) {
 // noticed; what did before is.
 func TestConnectedBy(t *testing.T) {
 	target := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second), complete); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("connected a second too late: %v", err)
 	}
 	begin := time.Now()
-	fd, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{})
+	fd, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{}, complete)
 	if err != nil {
 		t.Fatal(err)
 	}

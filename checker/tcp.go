@@ -28,7 +28,7 @@ func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
 
 // checkBy implements timely.
 func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) error {
-	fd, err := c.target.connected(ctx, deadline)
+	fd, err := c.target.connected(ctx, deadline, unanswered)
 	if err != nil {
 		return describe(ctx, err, c.target.timeout)
 	}

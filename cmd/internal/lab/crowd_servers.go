@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"runtime"
+	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/vishvananda/netlink"
@@ -73,8 +77,41 @@ func (l *Lab) StartCrowdServers(kind CheckKind) (*CrowdServers, error) {
 	return s, nil
 }
 
-// Completed returns how many checks have been answered.
-func (s *CrowdServers) Completed() int64 { return s.completed.Load() }
+// Completed returns how many checks have been answered: connections that were
+// accepted, and those that the client has reset when they were answered, before
+// there was anything to accept. With a reply it is the replies.
+func (s *CrowdServers) Completed() (int64, error) {
+	if len(s.reply) > 0 {
+		return s.completed.Load(), nil
+	}
+	var resets int64
+	err := s.lab.Web[0].Do(func() (err error) {
+		resets, err = embryonicResets()
+		return err
+	})
+	return s.completed.Load() + resets, err
+}
+
+// embryonicResets returns how many connections were reset in this network
+// namespace after a SYN-ACK and before anything else (netstat(8)).
+func embryonicResets() (int64, error) {
+	text, err := os.ReadFile("/proc/thread-self/net/netstat")
+	if err != nil {
+		return 0, err
+	}
+	var names []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 || len(names) != len(fields) || names[0] != fields[0] { // a line of names comes first
+			names = fields
+			continue
+		}
+		if n := slices.Index(names, "EmbryonicRsts"); n >= 0 {
+			return strconv.ParseInt(fields[n], 10, 64)
+		}
+	}
+	return 0, errors.New("netstat has no EmbryonicRsts")
+}
 
 // Kill has one real server die. The packets to it go where nobody listens, or
 // nowhere.
