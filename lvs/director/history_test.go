@@ -3,6 +3,7 @@ package director_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
+	"bascule/lvs/director"
 	"bascule/lvs/ipvs/ipvstest"
 )
 
@@ -231,11 +233,20 @@ func (h *history) of(k lvs.ServiceKey) *lvs.VirtualServerConfig {
 func (h *history) compare() {
 	h.mend()
 	h.wait(15 * time.Second)
-	want := lvs.Table{}
-	for k, entry := range h.others {
-		want[k] = entry
+	if diff := gocmp.Diff(statedTable(h.Snapshot(), h.others), h.kernel.Table(), netipComparer); diff != "" {
+		h.t.Errorf("kernel (-want +got):\n%s", diff)
 	}
-	for _, vs := range h.Snapshot().VirtualServers {
+	if problems := h.Snapshot().Problems; len(problems) > 0 {
+		h.t.Errorf("problems %q", problems)
+	}
+	h.note("compared")
+}
+
+// statedTable is what the kernel holds if it is as the status says, beside what
+// others have.
+func statedTable(status *director.Status, others lvs.Table) lvs.Table {
+	table := maps.Clone(others)
+	for _, vs := range status.VirtualServers {
 		service := vs.Services[0]
 		destinations := make(map[netip.AddrPort]lvs.Destination)
 		for _, rs := range slices.Concat(vs.RealServers, vs.Sorry) {
@@ -243,13 +254,7 @@ func (h *history) compare() {
 				destinations[rs.Address] = lvs.Destination{Address: rs.Address, Weight: rs.Weight}
 			}
 		}
-		want[service.ServiceKey] = lvs.Entry{Service: service, Destinations: destinations}
+		table[service.ServiceKey] = lvs.Entry{Service: service, Destinations: destinations}
 	}
-	if diff := gocmp.Diff(want, h.kernel.Table(), netipComparer); diff != "" {
-		h.t.Errorf("kernel (-want +got):\n%s", diff)
-	}
-	if problems := h.Snapshot().Problems; len(problems) > 0 {
-		h.t.Errorf("problems %q", problems)
-	}
-	h.note("compared")
+	return table
 }

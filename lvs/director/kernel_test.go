@@ -52,15 +52,17 @@ func await(t *testing.T, want ...string) time.Duration {
 	}
 }
 
-// TestKernel runs a director on the real kernel: it programs, repairs what
-// ipvsadm undoes, leaves the table to a successor, and clears what is its own.
-func TestKernel(t *testing.T) {
+// newNamespace moves the calling goroutine to a new network namespace, for good,
+// and returns the path of it. Loopback is up: without, the kernel takes no
+// address for that of another machine.
+func newNamespace(t *testing.T) (path string) {
+	t.Helper()
 	runtime.LockOSThread()
 	there, err := netns.New()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer there.Close()
+	t.Cleanup(func() { _ = there.Close() })
 	lo, err := netlink.LinkByName("lo")
 	if err == nil {
 		err = netlink.LinkSetUp(lo)
@@ -68,10 +70,17 @@ func TestKernel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return fmt.Sprintf("/proc/self/fd/%d", int(there))
+}
+
+// TestKernel runs a director on the real kernel: it programs, repairs what
+// ipvsadm undoes, leaves the table to a successor, and clears what is its own.
+func TestKernel(t *testing.T) {
+	path := newNamespace(t)
 	log := &buffer{}
 	var calls counter
 	dial := func() (director.Kernel, error) {
-		client, err := ipvs.OpenAt(fmt.Sprintf("/proc/self/fd/%d", int(there)))
+		client, err := ipvs.OpenAt(path)
 		if err != nil {
 			return nil, err
 		}
