@@ -20,9 +20,10 @@ type handshake bool
 const (
 	complete handshake = true
 	// unanswered leaves out the ACK that follows the target's SYN-ACK: it may wait
-	// a while, for data to go with it, and the reset comes before. The kernel of
-	// the target has answered for its program by then, and never tells that program
-	// of a client that says nothing, about which it would complain to its log.
+	// 200 ms for data to go with it, and the reset comes before, unless this process
+	// is later than that. The kernel of the target has answered for its program by
+	// then, and does not tell that program of a client that says nothing, about
+	// which it would complain to its log.
 	unanswered handshake = false
 )
 

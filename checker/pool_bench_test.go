@@ -21,9 +21,10 @@ const (
 	poolReply    = "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nok\n"
 )
 
-// BenchmarkPool measures many checks a second, each of a target of its own: how many are completed, what one costs of processor
-// time, the kernel's part of it included, how many allocations it makes, and
-// the memory of this process at the end.
+// BenchmarkPool measures many checks a second, each of a target of its own: how
+// many are good, what one costs of processor time, the kernel's part of it
+// included, how many allocations it makes, and the memory of this process at the
+// end.
 func BenchmarkPool(b *testing.B) {
 	for _, c := range []struct {
 		name  string
