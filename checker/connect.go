@@ -61,16 +61,16 @@ func (e endpoint) join(ctx context.Context, fd int, deadline time.Time) error {
 		return os.NewSyscallError("connect", err)
 	}
 	to := newRawAddress(address)
-	err = connectNow(fd, to)
-	settled := func() bool {
+	pending := func() bool {
 		err = connectNow(fd, to) // asked again, the kernel says what has become of it
-		return !errors.Is(err, unix.EALREADY) && !errors.Is(err, unix.EINTR)
+		return errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EALREADY) || errors.Is(err, unix.EINTR)
 	}
-	// What is near has answered by now, which costs less to ask than to wait for.
-	if (errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EINTR)) && !settled() {
+	// What is near has answered by the second time, which costs less to ask than to
+	// wait for.
+	if pending() && pending() {
 		poller, failed := sharedPoller()
 		if failed == nil {
-			failed = poller.wait(ctx, fd, deadline, settled)
+			failed = poller.wait(ctx, fd, deadline, func() bool { return !pending() })
 		}
 		if failed != nil {
 			return failed

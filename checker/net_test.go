@@ -63,9 +63,9 @@ func unused(t *testing.T) netip.AddrPort {
 	return addrPort(listener.Addr())
 }
 
-// blackhole is an address of loopback that does not answer: a listener whose
-// queue is full.
-func blackhole(t *testing.T) netip.AddrPort {
+// fullListener returns a listener whose queue is full, its address, and how many
+// connections are in its queue.
+func fullListener(t *testing.T) (fd int, target netip.AddrPort, queued int) {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -78,20 +78,24 @@ func blackhole(t *testing.T) netip.AddrPort {
 	if err := syscall.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	name, err := syscall.Getsockname(fd)
-	if err != nil {
+	if target, err = ownAddress(fd); err != nil {
 		t.Fatal(err)
 	}
-	in := name.(*syscall.SockaddrInet4)
-	target := netip.AddrPortFrom(netip.AddrFrom4(in.Addr), uint16(in.Port))
-	for range 10 {
+	for queued = range 10 {
 		conn, err := net.DialTimeout("tcp4", target.String(), 300*time.Millisecond)
 		if err != nil {
-			return target
+			return fd, target, queued
 		}
 		t.Cleanup(func() { _ = conn.Close() })
 	}
 	t.Fatal("the queue of the listener does not fill")
+	return fd, target, queued
+}
+
+// blackhole is an address of loopback that does not answer.
+func blackhole(t *testing.T) netip.AddrPort {
+	t.Helper()
+	_, target, _ := fullListener(t)
 	return target
 }
 

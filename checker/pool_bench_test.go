@@ -93,14 +93,8 @@ type counted struct {
 }
 
 // checkBy implements timely, for those that do and those that do not.
-func (c counted) checkBy(ctx context.Context, deadline time.Time) (err error) {
-	if t, ok := c.Checker.(timely); ok {
-		err = t.checkBy(ctx, deadline)
-	} else {
-		limited, cancel := context.WithDeadline(ctx, deadline)
-		defer cancel()
-		_, err = c.Check(limited)
-	}
+func (c counted) checkBy(ctx context.Context, deadline time.Time) error {
+	_, err := checkBy(ctx, c.Checker, deadline)
 	if err == nil {
 		c.good.Add(1)
 	}

@@ -137,12 +137,17 @@ func (r *Runner) check(ctx context.Context, deadline time.Time) (_ Advice, err e
 			err = &LocalError{Reason: fmt.Sprintf("an error in this program: %v", fault)}
 		}
 	}()
-	if c, ok := r.checker.(timely); ok {
+	return checkBy(ctx, r.checker, deadline)
+}
+
+// checkBy makes one probe, which ends at the deadline.
+func checkBy(ctx context.Context, c Checker, deadline time.Time) (Advice, error) {
+	if c, ok := c.(timely); ok {
 		return Advice{}, c.checkBy(ctx, deadline)
 	}
 	limited, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	return r.checker.Check(limited)
+	return c.Check(limited)
 }
 
 // judge returns what to make of the end of a probe: nothing if it failed and

@@ -18,8 +18,7 @@ type stream struct {
 }
 
 // connect makes a connection, on which everything ends at the deadline, if there
-// is one, and with the context. Close resets it instead of leaving it in
-// TIME_WAIT, where thousands of probes a second would use up the local ports.
+// is one, and with the context. Close resets it, as that of its socket does.
 func (e endpoint) connect(ctx context.Context, deadline time.Time) (*stream, error) {
 	fd, err := e.connected(ctx, deadline, complete)
 	if err != nil {

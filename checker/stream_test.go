@@ -116,31 +116,12 @@ func TestStreamWithItself(t *testing.T) {
 // asked first (RFC 6298, section 2).
 func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
 	t.Helper()
-	listener, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(unix.Bind(listener, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), unix.Listen(listener, 0))
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := ownAddress(listener)
-	if err != nil {
-		t.Fatal(err)
-	}
-	filled := 0
-	for ; filled < 10; filled++ {
-		conn, err := net.DialTimeout("tcp", target.String(), 200*time.Millisecond)
-		if err != nil {
-			break
-		}
-		t.Cleanup(func() { _ = conn.Close() })
-	}
+	listener, target, queued := fullListener(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		time.Sleep(while)
-		for range filled + 1 {
+		for range queued + 1 {
 			if conn, _, err := unix.Accept4(listener, unix.SOCK_CLOEXEC); err == nil {
 				defer func() { _ = unix.Close(conn) }()
 			}
@@ -149,7 +130,6 @@ func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
 	t.Cleanup(func() {
 		_ = unix.Shutdown(listener, unix.SHUT_RDWR)
 		<-done
-		_ = unix.Close(listener)
 	})
 	return target
 }
