@@ -386,57 +386,39 @@ func TestReload(t *testing.T) {
 	}
 }
 
-// downloadsConfig is a virtual server of downloads to append to a configuration.
-const downloadsConfig = `
-[virtual_server.downloads]
-address = "192.168.56.10:8080"
-protocol = "tcp"
-scheduler = "SCHEDULER"
-forwarding = "masquerade"
-check = { type = "none" }
-
-[[virtual_server.downloads.real_server]]
-address = "192.168.200.11:8080"
-weight = 1
-
-[[virtual_server.downloads.real_server]]
-address = "192.168.200.12:8080"
-weight = WEIGHT
-`
-
 // TestReloadUnderDownloads changes a scheduler and a weight, which becomes 0 too,
 // under connections that are open: all of them go on.
 func TestReloadUnderDownloads(t *testing.T) {
-	s := newSite(t)
-	for _, host := range s.Web[:2] {
+	l := lab.NewT(t)
+	for _, host := range l.Web[:2] {
 		must(t, host.ServeDownloads(netip.AddrPortFrom(host.OwnAddresses()[0].Addr(), 8080)))
 	}
-	reload := func(scheduler, weight string) {
-		text := strings.NewReplacer("SCHEDULER", scheduler, "WEIGHT", weight).Replace(downloadsConfig)
-		must(t, s.lb.WriteConfig(lab.ReferenceConfig+text))
-		must(t, s.lb.Reload(bounded(t)))
-		await(t, patience, "scheduler "+scheduler+", weight "+weight, func() bool {
-			services, err := s.LB.IPVS(t.Context())
-			must(t, err)
-			for _, service := range services {
-				if service.Address != "192.168.56.10:8080" || service.Scheduler != scheduler || len(service.Destinations) != 2 {
-					continue
-				}
-				return slices.ContainsFunc(service.Destinations, func(d lab.IPVSDestination) bool {
-					return d.Address == "192.168.200.12:8080" && fmt.Sprint(d.Weight) == weight
-				})
-			}
-			return false
-		})
-	}
-	reload("rr", "1")
-	downloads, err := s.Client.Download(netip.MustParseAddrPort("192.168.56.10:8080"), testDownloads)
+	service := downloadService("masquerade", 8080, "192.168.200.11:8080", "192.168.200.12:8080")
+	changed := &service.Servers[1]
+	d := newDirector(t, l.LB, lab.BasculeConfig{Services: []lab.Service{service}}.TOML())
+	must(t, d.Start(bounded(t)))
+	awaitVIPs(t, l.LB, true)
+	must(t, l.LB.AwaitIPVS(bounded(t), len(service.Servers)))
+	downloads, err := l.Client.Download(service.Addresses[0], testDownloads)
 	must(t, err)
-	for _, change := range [][2]string{{"wrr", "1"}, {"wrr", "5"}, {"sh", "0"}, {"lc", "3"}} {
-		reload(change[0], change[1])
+	for _, change := range []struct {
+		scheduler string
+		weight    int
+	}{{"wrr", 1}, {"wrr", 5}, {"sh", 0}, {"lc", 3}} {
+		service.Scheduler, changed.Weight = change.scheduler, change.weight
+		must(t, d.WriteConfig(lab.BasculeConfig{Services: []lab.Service{service}}.TOML()))
+		must(t, d.Reload(bounded(t)))
+		await(t, patience, fmt.Sprintf("%+v in the kernel", change), func() bool {
+			services, err := l.LB.IPVS(t.Context())
+			must(t, err)
+			weight, _, err := l.LB.Weight(t.Context(), service.Addresses[0], changed.Address)
+			must(t, err)
+			return len(services) == 1 && services[0].Scheduler == change.scheduler &&
+				len(services[0].Destinations) == len(service.Servers) && weight == change.weight
+		})
 		must(t, downloads.AwaitAfter(bounded(t), time.Now()))
 	}
-	if report := downloads.Stop(); report.Count() > 0 || len(report.Servers) != 2 {
+	if report := downloads.Stop(); report.Count() > 0 || len(report.Servers) != len(service.Servers) {
 		t.Errorf("downloads from %v, broken %v", report.Servers, report.Broken)
 	}
 }
