@@ -3,21 +3,14 @@
 package director_test
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
-	"runtime"
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
-
 	"bascule/lvs"
 	"bascule/lvs/director"
-	"bascule/lvs/ipvs"
 )
 
 // eventually waits until a condition holds.
@@ -34,32 +27,15 @@ func eventually(t *testing.T, what string, holds func() bool) {
 // with nothing but lo, in which the thread of the test stays.
 func onKernel(t *testing.T) *director.Director {
 	t.Helper()
-	runtime.LockOSThread()
-	there, err := netns.New()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { there.Close() })
-	lo, err := netlink.LinkByName("lo")
-	if err == nil {
-		err = netlink.LinkSetUp(lo)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	dial := func() (director.Kernel, error) { return ipvs.OpenAt(fmt.Sprintf("/proc/self/fd/%d", int(there))) }
-	return director.New(dial, slog.New(slog.NewTextHandler(t.Output(), nil)))
+	return director.New(dialAt(newNamespace(t)), slog.New(slog.NewTextHandler(t.Output(), nil)))
 }
 
 // runOnKernel lets a director run until the test ends.
 func runOnKernel(t *testing.T, d *director.Director) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- d.Run(ctx) }()
+	end := begin(d)
 	t.Cleanup(func() {
-		cancel()
-		if err := <-ended; err != nil {
+		if err := end(); err != nil {
 			t.Error(err)
 		}
 	})

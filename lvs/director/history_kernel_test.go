@@ -63,24 +63,11 @@ func TestKernelHistory(t *testing.T) {
 
 // begin lets a director run that has been told what its predecessor left.
 func (h *kernelHistory) begin(owned []lvs.ServiceKey, overrides []lvs.StoredOverride) {
-	h.Director = director.New(func() (director.Kernel, error) {
-		client, err := ipvs.OpenAt(h.path)
-		if err != nil {
-			return nil, err
-		}
-		return client, nil
-	}, slog.New(slog.DiscardHandler))
+	h.Director = director.New(dialAt(h.path), slog.New(slog.DiscardHandler))
 	h.Configure(h.config, owned)
 	h.SetOverrides(overrides)
-	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	d := h.Director
-	go func() { ended <- d.Run(ctx) }()
-	<-d.Ready()
-	h.end = func() error {
-		cancel()
-		return <-ended
-	}
+	h.end = begin(h.Director)
+	<-h.Ready()
 }
 
 // step lets something happen.
@@ -89,7 +76,8 @@ func (h *kernelHistory) step(t *rapid.T) {
 	address := numbered(rapid.IntRange(0, 3).Draw(t, "real server"))
 	switch rapid.IntRange(0, 9).Draw(t, "step") {
 	case 0, 1:
-		h.configure(t)
+		h.config = anyConfig(func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "configuration") })
+		h.Configure(h.config, nil)
 	case 2, 3, 4:
 		h.Report(lvs.RealServerKey{Service: k, Address: address}, lvs.Fact{Healthy: rapid.Bool().Draw(t, "healthy"), Reason: "timeout"})
 	case 5:
@@ -104,32 +92,6 @@ func (h *kernelHistory) step(t *rapid.T) {
 	default:
 		h.interfere(t, k, address)
 	}
-}
-
-// configure configures some virtual servers.
-func (h *kernelHistory) configure(t *rapid.T) {
-	h.config = nil
-	for n, k := range ourKeys {
-		if rapid.IntRange(0, 3).Draw(t, "absent") == 0 {
-			continue
-		}
-		config := lvs.VirtualServerConfig{
-			Name:       fmt.Sprint("s", n),
-			Services:   []lvs.Service{{ServiceKey: k, Scheduler: rapid.SampledFrom([]string{"rr", "wrr"}).Draw(t, "scheduler")}},
-			DrainLimit: rapid.SampledFrom([]time.Duration{0, time.Second}).Draw(t, "drain limit"),
-			OnFailure:  rapid.SampledFrom([]lvs.OnFailure{lvs.RemoveOnFailure, lvs.InhibitOnFailure}).Draw(t, "on failure"),
-			AllDown:    rapid.SampledFrom([]lvs.AllDown{lvs.AllDownNone, lvs.AllDownLast, lvs.AllDownAll}).Draw(t, "all down"),
-		}
-		for real := range 4 {
-			if rapid.IntRange(0, 2).Draw(t, "present") > 0 {
-				config.RealServers = append(config.RealServers, lvs.RealServerConfig{
-					Address: numbered(real), Weight: rapid.Uint32Range(0, 2).Draw(t, "weight"), Checked: rapid.Bool().Draw(t, "checked"),
-				})
-			}
-		}
-		h.config = append(h.config, config)
-	}
-	h.Configure(h.config, nil)
 }
 
 // interfere lets the other program edit the table: what is ours, or its own.

@@ -107,29 +107,35 @@ func (h *history) step() {
 
 // configureAny configures some virtual servers.
 func (h *history) configureAny() {
-	h.config = nil
+	h.config = anyConfig(h.IntN)
+	h.note("configure %+v", h.config)
+	h.Configure(h.config, nil)
+}
+
+// anyConfig is a configuration of some of our services, by numbers below n that
+// are drawn.
+func anyConfig(draw func(n int) int) (all []lvs.VirtualServerConfig) {
 	for n, k := range ourKeys {
-		if h.IntN(4) == 0 {
+		if draw(4) == 0 {
 			continue
 		}
 		config := lvs.VirtualServerConfig{
-			Name: fmt.Sprint("s", n), Services: []lvs.Service{{ServiceKey: k, Scheduler: []string{"rr", "wrr"}[h.IntN(2)]}},
-			DrainLimit: time.Duration(h.IntN(2)) * time.Second, OnFailure: lvs.OnFailure(h.IntN(2)), AllDown: lvs.AllDown(h.IntN(3)),
+			Name: fmt.Sprint("s", n), Services: []lvs.Service{{ServiceKey: k, Scheduler: []string{"rr", "wrr"}[draw(2)]}},
+			DrainLimit: time.Duration(draw(2)) * time.Second, OnFailure: lvs.OnFailure(draw(2)), AllDown: lvs.AllDown(draw(3)),
 		}
 		for real := range 4 {
-			if h.IntN(3) > 0 {
+			if draw(3) > 0 {
 				config.RealServers = append(config.RealServers, lvs.RealServerConfig{
-					Address: numbered(real), Weight: uint32(h.IntN(3)), Checked: h.IntN(2) == 0,
+					Address: numbered(real), Weight: uint32(draw(3)), Checked: draw(2) == 0,
 				})
 			}
 		}
-		if h.IntN(3) == 0 {
+		if draw(3) == 0 {
 			config.Sorry = []lvs.RealServerConfig{{Address: numbered(9), Weight: 1}}
 		}
-		h.config = append(h.config, config)
+		all = append(all, config)
 	}
-	h.note("configure %+v", h.config)
-	h.Configure(h.config, nil)
+	return all
 }
 
 // anyKey returns one of our services.

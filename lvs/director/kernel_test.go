@@ -73,6 +73,22 @@ func newNamespace(t *testing.T) (path string) {
 	return fmt.Sprintf("/proc/self/fd/%d", int(there))
 }
 
+// dialAt opens the kernel of a network namespace.
+func dialAt(path string) func() (director.Kernel, error) {
+	return func() (director.Kernel, error) { return ipvs.OpenAt(path) }
+}
+
+// begin lets a director run until end is called, which returns its error.
+func begin(d *director.Director) (end func() error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- d.Run(ctx) }()
+	return func() error {
+		cancel()
+		return <-ended
+	}
+}
+
 // TestKernel runs a director on the real kernel: it programs, repairs what
 // ipvsadm undoes, leaves the table to a successor, and clears what is its own.
 func TestKernel(t *testing.T) {
@@ -86,16 +102,13 @@ func TestKernel(t *testing.T) {
 		}
 		return calls.on(client), nil
 	}
-	begin := func() (d *director.Director, end func()) {
+	run := func() (d *director.Director, end func()) {
 		d = director.New(dial, slog.New(slog.NewTextHandler(log, nil)))
 		d.Configure([]lvs.VirtualServerConfig{www(web1, web2)}, nil)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- d.Run(ctx) }()
+		stop := begin(d)
 		<-d.Ready()
 		return d, func() {
-			cancel()
-			if err := <-ended; err != nil {
+			if err := stop(); err != nil {
 				t.Error(err)
 			}
 		}
@@ -104,7 +117,7 @@ func TestKernel(t *testing.T) {
 	ipvsadm(t, "-A", "-u", "192.0.2.1:53", "-s", "rr")
 	others := "-A -u 192.0.2.1:53 -s rr"
 
-	d, end := begin()
+	d, end := run()
 	await(t, service, others)
 	d.Report(lvs.RealServerKey{Service: key(vip), Address: netipAddress(web1)}, lvs.Fact{Healthy: true})
 	t.Logf("programmed %v after the first good check", await(t, service, others, member))
@@ -121,7 +134,7 @@ func TestKernel(t *testing.T) {
 	await(t, service, member)
 
 	calls.edits.Store(0)
-	d, end = begin()
+	d, end = run()
 	defer end()
 	time.Sleep(time.Second)
 	await(t, service, member)
