@@ -65,9 +65,11 @@ func (e endpoint) join(ctx context.Context, fd int, deadline time.Time) error {
 		err = connectNow(fd, to) // asked again, the kernel says what has become of it
 		return errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EALREADY) || errors.Is(err, unix.EINTR)
 	}
-	// What is near has answered by the second time, which costs less to ask than to
-	// wait for.
-	if pending() && pending() {
+	waits := pending()
+	if waits { // what is near has answered by now, which costs less to ask than to wait for
+		waits = pending()
+	}
+	if waits {
 		poller, failed := sharedPoller()
 		if failed == nil {
 			failed = poller.wait(ctx, fd, deadline, func() bool { return !pending() })
