@@ -69,8 +69,8 @@ type Option func(*Director)
 
 // WithPeriod sets how often the kernel's table is read and compared with what
 // is wanted; 200 ms otherwise. The period is longer if the kernel holds more
-// than some thousands of services, and the destinations are read in several
-// periods if there are more than some thousands of them.
+// than some hundreds of services or a thousand destinations, and the destinations
+// are read in several periods if there are more than some thousands of them.
 func WithPeriod(period time.Duration) Option {
 	return func(d *Director) { d.timing.period = period }
 }

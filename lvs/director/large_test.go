@@ -62,8 +62,8 @@ func TestLargeTable(t *testing.T) {
 		if got := count(); got != 11*large {
 			t.Errorf("%d destinations 2 s after one of each service was deleted, want %d", got, 11*large)
 		}
-		if got := f.passes.Load() - passes; got < 8 {
-			t.Errorf("%d readings in 2 s, want about 10", got)
+		if got := f.passes.Load() - passes; got < 4 || got > 6 {
+			t.Errorf("%d readings in 2 s, want about 5", got)
 		}
 		if usage := f.Snapshot().Usage; len(usage) != 11 || len(usage[config[9].Services[0].ServiceKey]) != large {
 			t.Errorf("usage of %d services", len(usage))

@@ -20,11 +20,11 @@ const partSize = 2048
 
 // perService and perDestination are the least period for each service in the
 // kernel and for each destination that is read: reading them takes about a
-// tenth of it. The time that reading really took is not what counts, because
+// hundredth of it. The time that reading really took is not what counts, because
 // on a busy machine that is mostly waiting.
 const (
-	perService     = 40 * time.Microsecond
-	perDestination = 20 * time.Microsecond
+	perService     = 400 * time.Microsecond
+	perDestination = 200 * time.Microsecond
 )
 
 // loop is what the goroutine of Run owns.

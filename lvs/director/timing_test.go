@@ -88,7 +88,7 @@ func unchecked(n int) lvs.VirtualServerConfig {
 // TestManyServices checks that a large table is read less often, and that a
 // slow answer does not matter for the period.
 func TestManyServices(t *testing.T) {
-	for services, passes := range map[int]uint64{1: 33, 3000: 33, 10000: 20} {
+	for services, passes := range map[int]uint64{1: 133, 1000: 80, 10000: 10} {
 		runSlow(t, 100*time.Millisecond, 0, func(_ *ipvstest.Kernel, d *director.Director, calls *counter) {
 			var servers []lvs.VirtualServerConfig
 			for n := range services {
@@ -97,9 +97,9 @@ func TestManyServices(t *testing.T) {
 				servers = append(servers, vs)
 			}
 			d.Configure(servers, nil)
-			time.Sleep(10 * time.Second)
+			time.Sleep(40 * time.Second)
 			if got := calls.passes.Load(); got < passes-2 || got > passes+2 {
-				t.Errorf("%d services: %d passes in 10 s, want about %d", services, got, passes)
+				t.Errorf("%d services: %d passes in 40 s, want about %d", services, got, passes)
 			}
 		})
 	}
