@@ -13,84 +13,100 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// handshake is how much of the handshake of TCP is made (RFC 9293, section 3.5).
-type handshake bool
+// socket is one of TCP that does not block, in the hands of one probe.
+type socket struct {
+	fd    int
+	watch *watch // nil until there is something to wait for
+}
 
-// The handshakes.
-const (
-	complete handshake = true
-	// unanswered leaves out the ACK that follows the target's SYN-ACK: it may wait
-	// 200 ms for data to go with it, and the reset comes before, unless this process
-	// is later than that. The kernel of the target has answered for its program by
-	// then, and does not tell that program of a client that says nothing, about
-	// which it would complain to its log.
-	unanswered handshake = false
-)
+// close ends the connection with a reset, without waiting for the target.
+func (s *socket) close() {
+	if s.watch != nil {
+		s.watch.end()
+	}
+	closeNow(s.fd)
+}
 
-// connected returns a socket of TCP that is connected, or the error of what
-// came before: of the deadline, if there is one, as of the context it is
-// os.ErrDeadlineExceeded. To close the socket resets the connection, which
-// TIME_WAIT would keep: thousands of probes a second would use up the ports.
-//
-// A check that only connects is made thousands of times a second, and package
-// net takes twice the processor time for it: it makes a file of the socket, asks
-// for both addresses, and lets other threads of this process run while it closes.
-func (e endpoint) connected(ctx context.Context, deadline time.Time, how handshake) (fd int, err error) {
-	fd, err = e.socket()
+// watched begins to watch the socket, if nobody does.
+func (s *socket) watched() error {
+	if s.watch != nil {
+		return nil
+	}
+	poller, err := sharedPoller()
 	if err != nil {
-		return -1, err
+		return err
 	}
-	if how == unanswered {
-		// Where the kernel does not know that, the handshake is completed.
-		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
+	s.watch = poller.watch(s.fd)
+	return nil
+}
+
+// connected returns a socket that is connected, or the error of what came
+// before: of the deadline, if there is one, as of the context it is
+// os.ErrDeadlineExceeded. To close it resets the connection, which TIME_WAIT
+// would keep: thousands of probes a second would use up the ports.
+//
+// It is made thousands of times a second, and package net takes twice the
+// processor time for it: it makes a file of the socket, asks for both addresses,
+// and lets other threads of this process run while it closes.
+func (e endpoint) connected(ctx context.Context, deadline time.Time) (socket, error) {
+	fd, err := e.socket()
+	if err != nil {
+		return socket{}, err
 	}
-	if err = e.join(ctx, fd, deadline); err == nil {
+	s := socket{fd: fd}
+	if err = e.join(ctx, &s, deadline); err == nil {
 		err = e.refuseItself(fd)
 	}
 	if err != nil {
-		closeNow(fd)
-		return -1, e.rejected(ctx, err)
+		s.close()
+		return socket{}, e.rejected(ctx, err)
 	}
-	return fd, nil
+	return s, nil
 }
 
 // join connects a socket.
-func (e endpoint) join(ctx context.Context, fd int, deadline time.Time) error {
+func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error {
 	address, err := socketAddress(e.AddrPort)
 	if err != nil {
 		return os.NewSyscallError("connect", err)
 	}
 	to := newRawAddress(address)
-	pending := func() bool {
-		err = connectNow(fd, to) // asked again, the kernel says what has become of it
-		return errors.Is(err, unix.EINPROGRESS) || errors.Is(err, unix.EALREADY) || errors.Is(err, unix.EINTR)
+	done := func() bool {
+		err = connectNow(s.fd, to) // asked again, the kernel says what has become of it
+		return !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EALREADY) && !errors.Is(err, unix.EINTR)
 	}
-	waits := pending()
-	if waits { // what is near has answered by now, which costs less to ask than to wait for
-		waits = pending()
+	arrived := done()
+	if !arrived { // what is near has answered by now, which costs less to ask than to wait for
+		arrived = done()
 	}
-	if waits {
-		poller, failed := sharedPoller()
-		if failed == nil {
-			failed = poller.wait(ctx, fd, deadline, func() bool { return !pending() })
+	if !arrived {
+		if failed := s.watched(); failed != nil {
+			return failed
 		}
-		if failed != nil {
+		// Reading comes next, if anything does.
+		if failed := s.watch.wait(ctx, deadline, &s.watch.out, readable|writable, done); failed != nil {
 			return failed
 		}
 	}
 	if err != nil && !errors.Is(err, unix.EISCONN) {
 		return os.NewSyscallError("connect", err)
 	}
-	if !deadline.IsZero() && time.Now().After(deadline) && !connectedBy(fd, deadline) {
+	return inTime(s.fd, deadline)
+}
+
+// inTime returns os.ErrDeadlineExceeded if what the target did last came after
+// the deadline, if there is one: a director that is busy must not take for good
+// what was not there in time, nor for bad what was.
+func inTime(fd int, deadline time.Time) error {
+	if !deadline.IsZero() && time.Now().After(deadline) && !heardBy(fd, deadline) {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
 
-// connectedBy is whether a socket was connected at a moment, as far as the
-// kernel knows when the target spoke last (TCP_INFO, tcp(7)): a director that is
-// busy looks late, and must not take for good what was not there in time.
-func connectedBy(fd int, moment time.Time) bool {
+// heardBy is whether all that the target of a socket has said was there at a
+// moment, as far as the kernel knows when that spoke last (TCP_INFO, tcp(7)).
+func heardBy(fd int, moment time.Time) bool {
 	const tick = 10 * time.Millisecond // of the coarsest clock of a kernel
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
@@ -110,6 +126,12 @@ func (e endpoint) socket() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
+	// The ACK that ends the handshake may wait 200 ms for data to go with it. Of a
+	// check that only connects the reset comes before, unless this process is later
+	// than that: the kernel of the target has answered for its program by then, and
+	// does not tell that program of a client that says nothing, about which it would
+	// complain to its log. Where the kernel does not know that, there is an ACK.
+	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	if err == nil {
 		err = e.via.bind(fd)

@@ -88,7 +88,8 @@ func grpcTimeout(timeout time.Duration) string {
 
 // Check makes one call on a connection of its own.
 func (c *grpcChecker) Check(ctx context.Context) (Advice, error) {
-	s, err := c.target.open(ctx, c.client)
+	deadline, _ := ctx.Deadline()
+	s, err := c.target.open(ctx, deadline, c.client)
 	if err != nil {
 		return Advice{}, err
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
 
 const (
@@ -192,13 +193,19 @@ func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
 // Check makes one request on a connection of its own.
 func (c *httpChecker) Check(ctx context.Context) (Advice, error) {
-	s, err := c.target.open(ctx, c.client)
+	deadline, _ := ctx.Deadline()
+	return c.checkBy(ctx, deadline)
+}
+
+// checkBy implements timely.
+func (c *httpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
+	s, err := c.target.open(ctx, deadline, c.client)
 	if err != nil {
 		return Advice{}, err
 	}
 	defer s.close()
 	if c.version == "2" {
-		err = c.exchange2(ctx, s)
+		err = c.exchange2(ctx, deadline, s)
 	} else {
 		err = c.exchange(s.Conn)
 	}

@@ -100,7 +100,7 @@ func TestHTTPSRefusedBeforeRequest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := endpoint{AddrPort: spec.Target, timeout: patience}.open(t.Context(), client)
+	s, err := endpoint{AddrPort: spec.Target, timeout: patience}.open(t.Context(), time.Time{}, client)
 	if err != nil {
 		t.Fatal(err)
 	}

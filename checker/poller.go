@@ -1,7 +1,6 @@
 package checker
 
 import (
-	"context"
 	"os"
 	"sync"
 	"time"
@@ -9,35 +8,22 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// poller waits for all sockets that connect. The runtime could wait for each
-// of them, but only as for a file, which costs as much as the connection does.
-// What the poller waits with is itself a file that the runtime waits for, so that
-// it takes no thread.
+// poller waits for all sockets of probes over TCP. The runtime could wait for
+// each of them, but only as for a file, which costs as much as the connection
+// does. What the poller waits with is itself a file that the runtime waits for, so
+// that it takes no thread.
 type poller struct {
 	file *os.File // of epoll(7)
 	fd   int      // the same
 
 	mu      sync.Mutex
 	turn    int32
-	waiting map[ticket]chan<- struct{}
+	watches map[ticket]*watch
 }
 
-// ticket tells who waits for a socket. A number of a socket that is closed is
-// soon another's, and what has happened to the first may come late.
+// ticket tells whose socket it is. A number of a socket that is closed is soon
+// another's, and what has happened to the first may come late.
 type ticket struct{ fd, turn int32 }
-
-// waiter is what it takes to wait. It is used again and again.
-type waiter struct {
-	ready chan struct{}
-	timer *time.Timer
-}
-
-// waiters are those that nobody uses at present.
-var waiters = sync.Pool{New: func() any {
-	timer := time.NewTimer(time.Hour)
-	timer.Stop()
-	return &waiter{ready: make(chan struct{}, 1), timer: timer}
-}}
 
 // thePoller is the one of this process, once there is one.
 var thePoller struct {
@@ -77,7 +63,7 @@ func newPoller() (*poller, error) {
 		_ = file.Close()
 		return nil, cannotWait(err)
 	}
-	return &poller{file: file, fd: fd, waiting: map[ticket]chan<- struct{}{}}, nil
+	return &poller{file: file, fd: fd, watches: map[ticket]*watch{}}, nil
 }
 
 // cannotWait is the error of a system call without which nothing can be waited
@@ -111,72 +97,26 @@ func (p *poller) tell(events []unix.EpollEvent) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range events {
-		select {
-		case p.waiting[ticket{e.Fd, e.Pad}] <- struct{}{}:
-		default: // who waits is gone, or knows already
+		if w := p.watches[ticket{e.Fd, e.Pad}]; w != nil { // else its socket is closed
+			w.tell(e.Events)
 		}
 	}
 }
 
-// wait calls done whenever something has happened to a socket, until that
-// returns true. The error is os.ErrDeadlineExceeded when the deadline, if there
-// is one, or the context comes first; a *LocalError if it cannot wait. It is
-// called once for a socket.
-func (p *poller) wait(ctx context.Context, fd int, deadline time.Time, done func() bool) error {
-	w := waiters.Get().(*waiter)
-	t := p.enter(fd, w.ready)
-	defer func() {
-		p.leave(t)
-		w.forget()
-		waiters.Put(w)
-	}()
-	event := unix.EpollEvent{Events: unix.EPOLLOUT | unix.EPOLLET, Fd: t.fd, Pad: t.turn}
-	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
-		return cannotWait(err)
-	}
-	if !deadline.IsZero() {
-		w.timer.Reset(time.Until(deadline))
-	}
-	for {
-		over := false
-		select {
-		case <-w.ready:
-		case <-w.timer.C: // what has happened before that may not have been told yet
-			over = true
-		case <-ctx.Done():
-			over = true
-		}
-		switch {
-		case done():
-			return nil
-		case over:
-			return os.ErrDeadlineExceeded
-		}
-	}
-}
-
-// enter notes who waits for a socket.
-func (p *poller) enter(fd int, ready chan<- struct{}) ticket {
+// watch begins to watch a socket. It asks the kernel for nothing yet.
+func (p *poller) watch(fd int) *watch {
+	w := watches.Get().(*watch)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.turn++
-	t := ticket{int32(fd), p.turn}
-	p.waiting[t] = ready
-	return t
+	w.poller, w.ticket = p, ticket{int32(fd), p.turn}
+	p.watches[w.ticket] = w
+	return w
 }
 
-// leave forgets who waits for a socket.
+// leave forgets a socket.
 func (p *poller) leave(t ticket) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	delete(p.waiting, t)
-}
-
-// forget makes a waiter that nobody tells anything any more as good as new.
-func (w *waiter) forget() {
-	w.timer.Stop()
-	select {
-	case <-w.ready:
-	default:
-	}
+	delete(p.watches, t)
 }

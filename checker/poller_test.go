@@ -30,33 +30,51 @@ func idlePoller(t *testing.T) (p *poller, fd int) {
 	return p, pair[0]
 }
 
+// told is how often a waiter was told of something since the last time.
+func told(w *waiter) int {
+	n := len(w.ready)
+	for range n {
+		<-w.ready
+	}
+	return n
+}
+
 // What has happened to a socket that is closed is not told to who waits for
 // another with its number.
 func TestPollerTellsTheRightOne(t *testing.T) {
 	p, _ := idlePoller(t)
-	first, second := make(chan struct{}, 1), make(chan struct{}, 1)
-	old := p.enter(7, first)
-	p.leave(old)
-	present := p.enter(7, second)
-	p.tell([]unix.EpollEvent{{Fd: old.fd, Pad: old.turn}})
-	if len(first)+len(second) != 0 {
+	old := p.watch(7)
+	former := old.ticket
+	old.end()
+	present := p.watch(7) // it may be the same again
+	p.tell([]unix.EpollEvent{{Fd: former.fd, Pad: former.turn, Events: unix.EPOLLIN | unix.EPOLLOUT}})
+	if told(&present.in)+told(&present.out) != 0 {
 		t.Error("told of a socket that is closed")
 	}
-	for range 2 { // the second time it knows already
-		p.tell([]unix.EpollEvent{{Fd: present.fd, Pad: present.turn}})
+	for events, want := range map[uint32][2]int{
+		unix.EPOLLIN: {1, 0}, unix.EPOLLOUT: {0, 1}, unix.EPOLLRDHUP: {1, 0},
+		unix.EPOLLERR: {1, 1}, unix.EPOLLHUP: {1, 1}, unix.EPOLLIN | unix.EPOLLOUT: {1, 1},
+	} {
+		for range 2 { // the second time it knows already
+			p.tell([]unix.EpollEvent{{Fd: present.ticket.fd, Pad: present.ticket.turn, Events: events}})
+		}
+		if got := [2]int{told(&present.in), told(&present.out)}; got != want {
+			t.Errorf("events %#x: the reader and the writer were told %d times, want %d", events, got, want)
+		}
 	}
-	if len(first) != 0 || len(second) != 1 {
-		t.Errorf("the first was told %d times, the second %d times", len(first), len(second))
+	present.in.tell()
+	present.end()
+	if len(p.watches) != 0 {
+		t.Errorf("%d are still watched", len(p.watches))
 	}
-	p.leave(present)
-	if len(p.waiting) != 0 {
-		t.Errorf("%d still wait", len(p.waiting))
+	if told(&present.in) != 0 {
+		t.Error("the next to use it will be told of what has happened to another socket")
 	}
 }
 
 // At the deadline the socket is looked at once more: a director that is busy may
 // not have heard yet that it was connected in time.
-func TestPollerLooksAtTheEnd(t *testing.T) {
+func TestWatchLooksAtTheEnd(t *testing.T) {
 	for name, connected := range map[string]bool{"connected": true, "not connected": false} {
 		for end, limit := range map[string]func() (context.Context, time.Time){
 			"deadline": func() (context.Context, time.Time) { return t.Context(), time.Now() },
@@ -68,13 +86,17 @@ func TestPollerLooksAtTheEnd(t *testing.T) {
 		} {
 			t.Run(name+" "+end, func(t *testing.T) {
 				p, fd := idlePoller(t)
+				w := p.watch(fd)
+				defer w.end()
 				ctx, deadline := limit()
-				err := p.wait(ctx, fd, deadline, func() bool { return connected })
+				err := w.wait(ctx, deadline, &w.in, readable, func() bool { return connected })
 				if connected && err != nil || !connected && !errors.Is(err, os.ErrDeadlineExceeded) {
 					t.Error(err)
 				}
-				if len(p.waiting) != 0 {
-					t.Error("it still waits")
+				select {
+				case <-w.in.timer.C:
+					t.Error("the timer still runs")
+				case <-time.After(10 * time.Millisecond):
 				}
 			})
 		}
@@ -82,25 +104,37 @@ func TestPollerLooksAtTheEnd(t *testing.T) {
 }
 
 // A poller that cannot wait says nothing about the target.
-func TestPollerCannotWait(t *testing.T) {
+func TestWatchCannotWait(t *testing.T) {
 	p, _ := idlePoller(t)
+	w := p.watch(-1)
+	defer w.end()
 	var local *LocalError
-	if err := p.wait(t.Context(), -1, time.Time{}, func() bool { return true }); !errors.As(err, &local) {
+	if err := w.wait(t.Context(), time.Time{}, &w.in, readable, func() bool { return true }); !errors.As(err, &local) {
 		t.Errorf("%v, want that it is this director's fault", err)
 	}
 }
 
-// Who has waited is told nothing of it afterwards.
-func TestWaiterForgets(t *testing.T) {
-	w := waiters.New().(*waiter)
-	w.timer.Reset(time.Nanosecond)
-	w.ready <- struct{}{}
-	w.forget()
-	select {
-	case <-w.ready:
-		t.Error("told of what has happened to another socket")
-	case <-w.timer.C:
-		t.Error("told of another's deadline")
-	case <-time.After(10 * time.Millisecond):
+// The kernel is asked for more as more is waited for, and tells of what is so
+// already.
+func TestWatchAsks(t *testing.T) {
+	p, fd := idlePoller(t)
+	w := p.watch(fd)
+	defer w.end()
+	events := make([]unix.EpollEvent, atOnce)
+	for _, step := range []struct {
+		ask  uint32
+		want int // events
+	}{{readable, 0}, {writable, 1}, {readable, 0}, {readable | writable, 0}} {
+		if err := w.ask(step.ask); err != nil {
+			t.Fatal(err)
+		}
+		n, err := unix.EpollWait(p.fd, events, 0)
+		if err != nil || n != step.want {
+			t.Fatalf("asked for %#x: %d events, %v, want %d", step.ask, n, err, step.want)
+		}
+		p.tell(events[:n])
+		if got := [2]int{told(&w.in), told(&w.out)}; got != [2]int{0, step.want} {
+			t.Errorf("asked for %#x: told %d", step.ask, got)
+		}
 	}
 }

@@ -93,12 +93,12 @@ type counted struct {
 }
 
 // checkBy implements timely, for those that do and those that do not.
-func (c counted) checkBy(ctx context.Context, deadline time.Time) error {
-	_, err := checkBy(ctx, c.Checker, deadline)
+func (c counted) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
+	advice, err := checkBy(ctx, c.Checker, deadline)
 	if err == nil {
 		c.good.Add(1)
 	}
-	return err
+	return advice, err
 }
 
 // targets are servers at all addresses of loopback. One thread, whose

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"syscall"
@@ -81,7 +80,6 @@ func rejection(err error) error {
 func describe(ctx context.Context, err error, timeout time.Duration) error {
 	var errno syscall.Errno
 	var local *LocalError
-	var op *net.OpError
 	switch {
 	case errors.Is(ctx.Err(), context.Canceled):
 		return context.Canceled
@@ -91,7 +89,7 @@ func describe(ctx context.Context, err error, timeout time.Duration) error {
 		return timeoutError{timeout}
 	case !errors.As(err, &errno):
 		return err
-	case errors.As(err, &op) && op.Op == "read" && rejection(err) != nil: // to read takes no route
+	case ofCall(err, "read") && rejection(err) != nil: // to read takes no route
 		return rejection(err)
 	case slices.Contains(localErrnos, errno):
 		return &LocalError{Reason: errno.Error() + " on this director"}

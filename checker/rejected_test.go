@@ -34,7 +34,7 @@ func TestRejected(t *testing.T) {
 }
 
 // What cannot have come in a message is a fault of this director.
-func TestOfConnect(t *testing.T) {
+func TestOfCall(t *testing.T) {
 	failed := func(err error) error { return &net.OpError{Op: "dial", Net: "tcp", Err: err} }
 	for _, test := range []struct {
 		name string
@@ -45,7 +45,7 @@ func TestOfConnect(t *testing.T) {
 		{"no socket", failed(os.NewSyscallError("socket", unix.EACCES)), false},
 		{"no option", failed(unix.EACCES), false},
 	} {
-		if got := ofConnect(test.err); got != test.want {
+		if got := ofCall(test.err, "connect"); got != test.want {
 			t.Errorf("%s: %t, want %t", test.name, got, test.want)
 		}
 	}

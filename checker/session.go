@@ -27,28 +27,27 @@ func (e endpoint) connection(ctx context.Context, network string) (conn net.Conn
 }
 
 // session is the connection of one probe, in clear or over TLS. Whatever is
-// done on it ends when the context of the probe does.
+// done on it ends when the probe does.
 type session struct {
 	net.Conn             // what the probe talks on
+	raw      *stream     // the same, below TLS
 	tls      *tlsSession // nil in clear
 	target   endpoint
-	close    func() // ends the connection, without waiting for the target
 }
 
-// open makes a connection to the target, over TLS if a client is given. The
-// error is that of the probe.
-func (e endpoint) open(ctx context.Context, client *tlsClient) (*session, error) {
-	return insistent(client, func() (*session, error) { return e.openOnce(ctx, client) })
+// open makes a connection to the target, over TLS if a client is given, on which
+// everything ends at the deadline, if there is one. The error is that of the probe.
+func (e endpoint) open(ctx context.Context, deadline time.Time, client *tlsClient) (*session, error) {
+	return insistent(client, func() (*session, error) { return e.openOnce(ctx, deadline, client) })
 }
 
 // openOnce makes one connection.
-func (e endpoint) openOnce(ctx context.Context, client *tlsClient) (*session, error) {
-	deadline, _ := ctx.Deadline()
+func (e endpoint) openOnce(ctx context.Context, deadline time.Time, client *tlsClient) (*session, error) {
 	raw, err := e.connect(ctx, deadline)
 	if err != nil {
 		return nil, describe(ctx, err, e.timeout)
 	}
-	s := &session{Conn: raw, target: e, close: func() { _ = raw.Close() }}
+	s := &session{Conn: raw, raw: raw, target: e}
 	if client == nil {
 		return s, nil
 	}
@@ -59,6 +58,9 @@ func (e endpoint) openOnce(ctx context.Context, client *tlsClient) (*session, er
 	s.Conn = s.tls
 	return s, nil
 }
+
+// close ends the connection, without waiting for the target.
+func (s *session) close() { _ = s.raw.Close() }
 
 // explain returns the error of a probe for one that came up on the
 // connection.

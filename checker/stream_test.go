@@ -138,30 +138,159 @@ func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
 func TestConnectSlowly(t *testing.T) {
 	const limit = 20 * time.Second
 	begin := time.Now()
-	fd, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit), unanswered)
+	s, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit))
 	if took := time.Since(begin); err != nil || took > limit/2 {
 		t.Fatalf("%v after %s", err, took)
 	}
-	closeNow(fd)
+	s.close()
 }
 
 // What connects after the deadline is not connected, however late that is
 // noticed; what did before is.
-func TestConnectedBy(t *testing.T) {
+func TestHeardBy(t *testing.T) {
 	target := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second), complete); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("connected a second too late: %v", err)
 	}
 	begin := time.Now()
-	fd, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{}, complete)
+	s, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeNow(fd)
+	defer s.close()
 	end := time.Now()
 	time.Sleep(100 * time.Millisecond)
-	if connectedBy(fd, begin.Add(-100*time.Millisecond)) || !connectedBy(fd, end) {
+	if heardBy(s.fd, begin.Add(-100*time.Millisecond)) || !heardBy(s.fd, end) {
 		t.Error("not known when it was connected")
+	}
+}
+
+// What came before the deadline is read, however late; what came after is not.
+func TestStreamReadsInTime(t *testing.T) {
+	target := serve(t, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			_, _ = io.WriteString(conn, "pong")
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	})
+	for name, test := range map[string]struct {
+		deadline time.Duration // from the answer
+		want     error
+	}{
+		"in time": {100 * time.Millisecond, nil}, "too late": {-100 * time.Millisecond, os.ErrDeadlineExceeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			if _, err := s.Write([]byte("p")); err != nil {
+				t.Fatal(err)
+			}
+			ready := []unix.PollFd{{Fd: int32(s.fd), Events: unix.POLLIN}}
+			if n, err := unix.Poll(ready, int(patience.Milliseconds())); n != 1 || err != nil {
+				t.Fatal(n, err)
+			}
+			s.deadline = time.Now().Add(test.deadline)
+			time.Sleep(2 * max(test.deadline, 0))
+			n, err := s.Read(make([]byte, 8))
+			if !errors.Is(err, test.want) || (n == 4) != (test.want == nil) {
+				t.Errorf("%d bytes, %v, want the error %v", n, err, test.want)
+			}
+		})
+	}
+}
+
+// A program that says what it has to say in pieces, and waits after each until it
+// was heard, is not kept waiting.
+func TestStreamHearsAll(t *testing.T) {
+	const pieces = 10
+	target := serve(t, func(conn net.Conn) {
+		_ = conn.(*net.TCPConn).SetNoDelay(false)
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			for range pieces {
+				_, _ = io.WriteString(conn, "piece")
+			}
+			_ = conn.(*net.TCPConn).CloseWrite()
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	})
+	s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Now().Add(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if _, err := s.Write([]byte("?")); err != nil {
+		t.Fatal(err)
+	}
+	if all, err := io.ReadAll(s); len(all) != pieces*len("piece") || err != nil {
+		t.Errorf("%q, %v", all, err)
+	}
+}
+
+// What does not fit is written as the target makes room.
+func TestStreamWritesAll(t *testing.T) {
+	noLeak(t)
+	const size = 32 << 20 // more than the kernel keeps
+	received := make(chan int64, 1)
+	target := serve(t, func(conn net.Conn) {
+		time.Sleep(50 * time.Millisecond)
+		n, _ := io.CopyN(io.Discard, conn, size)
+		received <- n
+	})
+	s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Now().Add(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	if n, err := s.Write(make([]byte, size)); n != size || err != nil {
+		t.Fatalf("%d bytes written, %v", n, err)
+	}
+	if n := <-received; n != size {
+		t.Errorf("%d bytes received, want %d", n, size)
+	}
+}
+
+// Close ends what others do on a stream, and afterwards nothing is done on its
+// socket, which is another's.
+func TestStreamClose(t *testing.T) {
+	noLeak(t)
+	target := serve(t, func(conn net.Conn) {
+		time.Sleep(patience / 10) // reads nothing meanwhile
+		_, _ = io.Copy(io.Discard, conn)
+	})
+	s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Time{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 2)
+	go func() {
+		_, err := s.Read(make([]byte, 1))
+		ended <- err
+	}()
+	go func() {
+		_, err := s.Write(make([]byte, 64<<20))
+		ended <- err
+	}()
+	time.Sleep(50 * time.Millisecond)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	for range 2 {
+		if err := <-ended; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%v, want that the stream is closed", err)
+		}
+	}
+	_, read := s.Read(make([]byte, 1))
+	_, write := s.Write(make([]byte, 1))
+	for name, err := range map[string]error{"read": read, "write": write, "close": s.Close()} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: %v, want that the stream is closed", name, err)
+		}
+	}
+	if own := addrPort(s.LocalAddr()); own.IsValid() && own.Port() != 0 {
+		t.Errorf("a closed stream has the address %s", own)
 	}
 }
 

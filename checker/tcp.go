@@ -23,15 +23,15 @@ type tcpChecker struct{ target endpoint }
 // Check connects.
 func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
 	deadline, _ := ctx.Deadline()
-	return Advice{}, c.checkBy(ctx, deadline)
+	return c.checkBy(ctx, deadline)
 }
 
 // checkBy implements timely.
-func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) error {
-	fd, err := c.target.connected(ctx, deadline, unanswered)
+func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
+	s, err := c.target.connected(ctx, deadline)
 	if err != nil {
-		return describe(ctx, err, c.target.timeout)
+		return Advice{}, describe(ctx, err, c.target.timeout)
 	}
-	closeNow(fd) // nothing was written that could be lost
-	return nil
+	s.close() // nothing was written that could be lost
+	return Advice{}, nil
 }

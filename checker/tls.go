@@ -55,7 +55,8 @@ type tlsChecker struct {
 
 // Check makes one handshake on a connection of its own.
 func (c *tlsChecker) Check(ctx context.Context) (Advice, error) {
-	s, err := c.target.open(ctx, c.client)
+	deadline, _ := ctx.Deadline()
+	s, err := c.target.open(ctx, deadline, c.client)
 	if err != nil {
 		return Advice{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -168,9 +169,9 @@ func TestTLSHybrid(t *testing.T) {
 	noLeak(t)
 	config := withCertificate(newAuthority(t).site(t))
 	config.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768}
-	hellos := 0
+	var hellos atomic.Int32
 	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
-		hellos++
+		hellos.Add(1)
 		return nil, nil
 	}
 	done := make(chan struct{}, 4)
@@ -181,15 +182,15 @@ func TestTLSHybrid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, connections := range []int{2, 1} {
-		hellos = 0
+	for _, connections := range []int32{2, 1} {
+		hellos.Store(0)
 		_, err := c.Check(t.Context())
 		wantError(t, err, "")
 		for range connections {
 			<-done
 		}
-		if hellos != connections {
-			t.Errorf("%d handshakes, want %d", hellos, connections)
+		if got := hellos.Load(); got != connections {
+			t.Errorf("%d handshakes, want %d", got, connections)
 		}
 	}
 }

@@ -87,17 +87,17 @@ func (e endpoint) dial(ctx context.Context, network string) (net.Conn, error) {
 // rejected returns what another machine has said of a connection over TCP that
 // was not made; without such words, the error.
 func (e endpoint) rejected(ctx context.Context, err error) error {
-	if rejected := rejection(err); rejected != nil && ofConnect(err) && e.routed(ctx) {
+	if rejected := rejection(err); rejected != nil && ofCall(err, "connect") && e.routed(ctx) {
 		return rejected
 	}
 	return err
 }
 
-// ofConnect is whether an error is one of connect(2), and not of making or
-// preparing the socket, about which no other machine has a say.
-func ofConnect(err error) bool {
+// ofCall is whether an error is one of a system call. About connect(2) other
+// machines have a say, about making and preparing the socket they have none.
+func ofCall(err error, name string) bool {
 	var call *os.SyscallError
-	return errors.As(err, &call) && call.Syscall == "connect"
+	return errors.As(err, &call) && call.Syscall == name
 }
 
 // routed is whether this director has a route to the target. To connect a
