@@ -32,6 +32,8 @@ const (
 // The machine cannot make so many when they start late though it was their
 // turn: then fewer may start, and when they do in time, again more.
 type pace struct {
+	catchUp func() // has probes go on that can
+
 	mu     sync.Mutex
 	budget float64   // starts in a slot
 	credit float64   // starts that are left in the present slot
@@ -55,8 +57,11 @@ type turn struct {
 	gone  bool           // nobody waits any more
 }
 
-// newPace returns a pace that holds nobody up yet.
-func newPace() *pace { return &pace{budget: unpaced, credit: unpaced} }
+// newPace returns a pace that holds nobody up yet. It calls catchUp before probes
+// begin, for those that have begun to go on.
+func newPace(catchUp func()) *pace {
+	return &pace{catchUp: catchUp, budget: unpaced, credit: unpaced}
+}
 
 // wait waits for the turn of a probe whose goroutine runs that much later than
 // it should, of what it stands, and does meanwhile what is asked of it. It
@@ -161,6 +166,7 @@ func (p *pace) advance(now time.Time) {
 	if now.Before(p.end) {
 		return
 	}
+	p.catchUp()
 	p.adapt()
 	p.started, p.samples, p.late = 0, 0, 0
 	p.credit = p.budget

@@ -48,7 +48,7 @@ func (c *crowd) within(limit time.Duration) int {
 // As long as probes start in time nobody waits, however many there are.
 func TestPaceInTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(func() {})
 		for range 100 {
 			c := newCrowd(t.Context(), p, 100, paceLate)
 			if n := c.within(0); n != 100 {
@@ -67,7 +67,7 @@ func TestPaceInTime(t *testing.T) {
 // they do in time.
 func TestPaceLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(func() {})
 		newCrowd(t.Context(), p, 100, 10*paceLate)
 		time.Sleep(paceSlot)
 		c := newCrowd(t.Context(), p, 1000, 0)
@@ -96,10 +96,28 @@ func TestPaceLate(t *testing.T) {
 	})
 }
 
+// Those that have begun go on before others begin, also while these wait.
+func TestPaceCatchesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		caught := 0
+		p := newPace(func() { caught++ })
+		newCrowd(t.Context(), p, 100, 10*paceLate)
+		time.Sleep(paceSlot)
+		newCrowd(t.Context(), p, 1000, 0)
+		time.Sleep(5 * paceSlot)
+		synctest.Wait()
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if caught < 6 || caught > 8 {
+			t.Errorf("%d times in seven slots", caught)
+		}
+	})
+}
+
 // A machine that is late ever again makes fewer probes, but never none.
 func TestPaceSlowest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(func() {})
 		for range 100 {
 			newCrowd(t.Context(), p, 10, 10)
 			time.Sleep(paceSlot)
@@ -122,7 +140,7 @@ func TestPaceSlowest(t *testing.T) {
 // Who does not wait any more takes nobody's turn.
 func TestPaceGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPace()
+		p := newPace(func() {})
 		p.budget, p.credit = 1, 0
 		ctx, cancel := context.WithCancel(t.Context())
 		p.ask(time.Now(), 0) // begins a slot, whose one start this is

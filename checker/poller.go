@@ -77,18 +77,37 @@ const atOnce = 128
 
 // run tells those who wait what has happened, until the file is closed.
 func (p *poller) run() {
-	events := make([]unix.EpollEvent, atOnce)
 	raw, err := p.file.SyscallConn()
 	for err == nil {
-		n := 0
-		err = raw.Read(func(fd uintptr) bool {
-			_ = retry(func() (err error) { // nothing else can go wrong
-				n, err = unix.EpollWait(int(fd), events, 0)
-				return err
-			})
-			return n > 0
-		})
-		p.tell(events[:max(n, 0)])
+		err = raw.Read(func(uintptr) bool { return p.poll() })
+	}
+}
+
+// poll tells those who wait what has happened so far. It returns whether
+// anything has.
+func (p *poller) poll() bool {
+	var events [atOnce]unix.EpollEvent
+	for some := false; ; some = true {
+		n := eventsNow(p.fd, events[:])
+		if n == 0 {
+			return some
+		}
+		p.tell(events[:n])
+		if n < len(events) {
+			return true
+		}
+	}
+}
+
+// catchUp tells those who wait what has happened so far, if anybody waits. The
+// runtime looks for it when it has nothing else to do, which on a director that is
+// busy comes late: probes would begin, and none would end.
+func catchUp() {
+	thePoller.Lock()
+	p := thePoller.poller
+	thePoller.Unlock()
+	if p != nil {
+		p.poll()
 	}
 }
 

@@ -72,6 +72,34 @@ func TestPollerTellsTheRightOne(t *testing.T) {
 	}
 }
 
+// A poll tells all that has happened, however much, and says whether anything has.
+func TestPollerPolls(t *testing.T) {
+	for _, count := range []int{0, 1, atOnce, atOnce + 1} {
+		p, _ := idlePoller(t)
+		var all []*watch
+		for range count {
+			_, fd := idlePoller(t)
+			w := p.watch(fd)
+			defer w.end()
+			if err := w.ask(writable); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, w)
+		}
+		if some := p.poll(); some != (count > 0) {
+			t.Errorf("%d sockets: something has happened: %t", count, some)
+		}
+		for _, w := range all {
+			if told(&w.out) != 1 {
+				t.Fatalf("%d sockets: one was not told", count)
+			}
+		}
+		if p.poll() {
+			t.Errorf("%d sockets: something has happened again", count)
+		}
+	}
+}
+
 // At the deadline the socket is looked at once more: a director that is busy may
 // not have heard yet that it was connected in time.
 func TestWatchLooksAtTheEnd(t *testing.T) {

@@ -40,7 +40,7 @@ func WithFound(found func(Spec) (Known, time.Time)) PoolOption {
 
 // NewPool returns a pool without checks.
 func NewPool(report Report, options ...PoolOption) *Pool {
-	p := &Pool{report: report, create: New, pace: newPace(), found: func(Spec) (Known, time.Time) { return Known{}, time.Time{} }}
+	p := &Pool{report: report, create: New, pace: newPace(catchUp), found: func(Spec) (Known, time.Time) { return Known{}, time.Time{} }}
 	for _, option := range options {
 		option(p)
 	}
