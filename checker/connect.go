@@ -3,6 +3,7 @@ package checker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -70,7 +71,7 @@ func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error
 	if err != nil {
 		return os.NewSyscallError("connect", err)
 	}
-	to := newRawAddress(address)
+	to, begin := newRawAddress(address), time.Now()
 	done := func() bool {
 		err = connectNow(s.fd, to) // asked again, the kernel says what has become of it
 		return !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EALREADY) && !errors.Is(err, unix.EINTR)
@@ -85,13 +86,26 @@ func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error
 		}
 		// Reading comes next, if anything does.
 		if failed := s.watch.wait(ctx, deadline, &s.watch.out, readable|writable, done); failed != nil {
-			return failed
+			return e.silence(failed, begin)
 		}
 	}
 	if err != nil && !errors.Is(err, unix.EISCONN) {
 		return os.NewSyscallError("connect", err)
 	}
 	return inTime(s.fd, deadline)
+}
+
+// errSilent says that a target had all the time of a probe, and said nothing,
+// however late this process looks.
+var errSilent = fmt.Errorf("silent: %w", os.ErrDeadlineExceeded)
+
+// silence returns errSilent if that is why a wait has ended for what the target was
+// to say to what it was told at a moment; otherwise, the error.
+func (e endpoint) silence(failed error, since time.Time) error {
+	if errors.Is(failed, os.ErrDeadlineExceeded) && time.Since(since) >= e.timeout {
+		return errSilent
+	}
+	return failed
 }
 
 // inTime returns os.ErrDeadlineExceeded if what the target did last came after

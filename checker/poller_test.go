@@ -131,6 +131,24 @@ func TestWatchLooksAtTheEnd(t *testing.T) {
 	}
 }
 
+// Who looks long after the deadline looks once more: what came while the machine
+// was paused may not be there yet.
+func TestWatchLooksAfterPause(t *testing.T) {
+	p, fd := idlePoller(t)
+	w := p.watch(fd)
+	defer w.end()
+	for connected, want := range map[int]error{1: nil, 2: nil, 3: os.ErrDeadlineExceeded} {
+		looks := 0
+		err := w.wait(t.Context(), time.Now().Add(-time.Second), &w.in, readable, func() bool {
+			looks++
+			return looks == connected
+		})
+		if !errors.Is(err, want) || looks != min(connected, 2) {
+			t.Errorf("connected at look %d: %v after %d", connected, err, looks)
+		}
+	}
+}
+
 // A poller that cannot wait says nothing about the target.
 func TestWatchCannotWait(t *testing.T) {
 	p, _ := idlePoller(t)

@@ -22,7 +22,10 @@ type LocalError struct {
 func (e *LocalError) Error() string { return "no verdict: " + e.Reason }
 
 // timeoutError is a probe that took too long.
-type timeoutError struct{ after time.Duration }
+type timeoutError struct {
+	after  time.Duration
+	silent bool // the target had that much time, and said nothing
+}
 
 // Error returns the words for an administrator.
 func (e timeoutError) Error() string { return fmt.Sprintf("timed out after %s", e.after) }
@@ -36,6 +39,13 @@ func (timeoutError) Timeout() bool { return true }
 // have given up on this director.
 func lateness(timeout time.Duration) time.Duration {
 	return max(timeout/10, 50*time.Millisecond)
+}
+
+// ofSilence is whether a probe has failed because the target said nothing in all the
+// time that it had.
+func ofSilence(err error) bool {
+	var timeout timeoutError
+	return errors.As(err, &timeout) && timeout.silent
 }
 
 // maxLate is how many failures in a row may be noticed too late before they
@@ -86,7 +96,7 @@ func describe(ctx context.Context, err error, timeout time.Duration) error {
 	case errors.As(err, &local):
 		return local
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), ctx.Err() != nil:
-		return timeoutError{timeout}
+		return timeoutError{after: timeout, silent: errors.Is(err, errSilent)}
 	case !errors.As(err, &errno):
 		return err
 	case ofCall(err, "read") && rejection(err) != nil: // to read takes no route

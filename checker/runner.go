@@ -151,12 +151,14 @@ func checkBy(ctx context.Context, c Checker, deadline time.Time) (Advice, error)
 }
 
 // judge returns what to make of the end of a probe: nothing if it failed and
-// that was noticed too late, unless that has become the rule.
+// that was noticed too late, unless that has become the rule, or it was the
+// target's silence, which is the same a little later. In a long pause, the answer
+// may have been lost.
 func (r *Runner) judge(err error, took time.Duration) error {
 	switch {
 	case blindness(err) != "":
 		return err
-	case err == nil, took <= r.spec.Timeout+lateness(r.spec.Timeout):
+	case err == nil, took <= r.spec.Timeout+lateness(r.spec.Timeout), ofSilence(err) && took <= 2*r.spec.Timeout:
 		r.late = 0
 		return err
 	}

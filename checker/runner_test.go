@@ -167,7 +167,8 @@ func TestRunnerLocalError(t *testing.T) {
 
 // A failure counts only if it was noticed in time, whatever it is: on a
 // director that is overloaded or was paused the answer may have been there. An
-// answer counts also if it comes late.
+// answer counts also if it comes late, and so does silence, a little later, when
+// the target had its time.
 func TestRunnerOverloaded(t *testing.T) {
 	tests := []struct {
 		took  time.Duration
@@ -176,10 +177,12 @@ func TestRunnerOverloaded(t *testing.T) {
 		want  State
 		blind bool
 	}{
-		{500 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Unhealthy, false},
-		{550 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Unhealthy, false},
-		{551 * time.Millisecond, timeoutError{500 * time.Millisecond}, Healthy, Healthy, true},
+		{500 * time.Millisecond, timeoutError{after: 500 * time.Millisecond}, Healthy, Unhealthy, false},
+		{550 * time.Millisecond, timeoutError{after: 500 * time.Millisecond}, Healthy, Unhealthy, false},
+		{551 * time.Millisecond, timeoutError{after: 500 * time.Millisecond}, Healthy, Healthy, true},
 		{551 * time.Millisecond, context.DeadlineExceeded, Healthy, Healthy, true},
+		{900 * time.Millisecond, timeoutError{after: 500 * time.Millisecond, silent: true}, Healthy, Unhealthy, false},
+		{1001 * time.Millisecond, timeoutError{after: 500 * time.Millisecond, silent: true}, Healthy, Healthy, true},
 		{550 * time.Millisecond, errors.New("connection refused"), Healthy, Unhealthy, false},
 		{900 * time.Millisecond, errors.New("connection reset by peer"), Healthy, Healthy, true},
 		{900 * time.Millisecond, errors.New("HTTP 503, wanted 200-399"), Healthy, Healthy, true},
@@ -210,7 +213,7 @@ func late(took time.Duration, verdict error) CheckFunc {
 // in the end; one that works stays in as long as a probe gets through now and
 // then, and so does one whose probes end in time now and then.
 func TestRunnerOverloadedForGood(t *testing.T) {
-	timeout, busy := timeoutError{500 * time.Millisecond}, &LocalError{Reason: "too many open files on this director"}
+	timeout, busy := timeoutError{after: 500 * time.Millisecond}, &LocalError{Reason: "too many open files on this director"}
 	type probe struct {
 		took time.Duration
 		err  error

@@ -18,10 +18,12 @@ import (
 // it ends when its probe does.
 type stream struct {
 	socket
-	target   netip.AddrPort
+	target   endpoint
 	ctx      context.Context
 	deadline time.Time // if there is one
 	closed   atomic.Bool
+	begin    time.Time
+	spoke    atomic.Int64 // when something was said last: so long after begin
 
 	reading sync.Mutex
 	heard   bool // something, so far
@@ -41,7 +43,7 @@ func (e endpoint) connect(ctx context.Context, deadline time.Time) (*stream, err
 		socket.close()
 		return nil, err
 	}
-	return &stream{socket: socket, target: e.AddrPort, ctx: ctx, deadline: deadline}, nil
+	return &stream{socket: socket, target: e, ctx: ctx, deadline: deadline, begin: time.Now()}, nil
 }
 
 // Read reads what is there, or waits for it. What comes after the deadline is not
@@ -86,6 +88,7 @@ func (s *stream) Write(b []byte) (n int, err error) {
 	}
 	for n < len(b) {
 		err := s.transfer("write", &s.watch.out, writable, func() error {
+			s.spoke.Store(int64(time.Since(s.begin)))
 			written, err := writeNow(s.fd, b[n:])
 			n += written
 			return err
@@ -115,7 +118,7 @@ func (s *stream) transfer(name string, waiter *waiter, events uint32, call func(
 		return os.NewSyscallError(name, err)
 	}
 	if failed := s.watch.wait(s.ctx, s.deadline, waiter, events, done); failed != nil {
-		return failed
+		return s.target.silence(failed, s.begin.Add(time.Duration(s.spoke.Load())))
 	}
 	return os.NewSyscallError(name, err)
 }
@@ -147,7 +150,7 @@ func (s *stream) LocalAddr() net.Addr {
 }
 
 // RemoteAddr returns the target.
-func (s *stream) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.target) }
+func (s *stream) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.target.AddrPort) }
 
 // SetDeadline does nothing: the deadline is that of the probe.
 func (s *stream) SetDeadline(time.Time) error { return nil }

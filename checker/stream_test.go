@@ -202,6 +202,45 @@ func TestStreamReadsInTime(t *testing.T) {
 	}
 }
 
+// Silence is what a target is to blame for: it had all the time of the probe, and
+// nothing came, or what came was not enough.
+func TestStreamSilence(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	target := serve(t, func(conn net.Conn) {
+		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			_, _ = io.WriteString(conn, "part")
+			_, _ = io.Copy(io.Discard, conn)
+		}
+	})
+	for name, test := range map[string]struct {
+		target netip.AddrPort
+		pause  time.Duration // of this process, before it says something
+		want   bool
+	}{
+		"connecting": {blackhole(t), 0, true}, "reading": {target, 0, true}, "asked late": {target, timeout / 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := endpoint{AddrPort: test.target, timeout: timeout}
+			begin := time.Now()
+			s, err := e.connect(t.Context(), begin.Add(timeout))
+			if err == nil {
+				time.Sleep(test.pause)
+				_, _ = s.Write([]byte("?"))
+				// However late it is noticed, what counts is how much time the target had.
+				s.deadline = begin.Add(timeout + 10*time.Millisecond)
+				_, err = io.ReadAll(s)
+				_ = s.Close()
+			}
+			if !errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, errSilent) != test.want {
+				t.Errorf("%v, want silence: %t", err, test.want)
+			}
+			if got := ofSilence(describe(t.Context(), err, timeout)); got != test.want {
+				t.Errorf("described as silence: %t, want %t", got, test.want)
+			}
+		})
+	}
+}
+
 // A program that says what it has to say in pieces, and waits after each until it
 // was heard, is not kept waiting.
 func TestStreamHearsAll(t *testing.T) {

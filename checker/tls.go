@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 )
 
 // TLS succeeds when a TLS handshake does.
@@ -56,6 +57,11 @@ type tlsChecker struct {
 // Check makes one handshake on a connection of its own.
 func (c *tlsChecker) Check(ctx context.Context) (Advice, error) {
 	deadline, _ := ctx.Deadline()
+	return c.checkBy(ctx, deadline)
+}
+
+// checkBy implements timely.
+func (c *tlsChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
 	s, err := c.target.open(ctx, deadline, c.client)
 	if err != nil {
 		return Advice{}, err

@@ -80,10 +80,15 @@ func (w *waiter) tell() {
 	}
 }
 
+// afterPause is how long what has come to this machine while it was paused may
+// take until the kernel has seen to it.
+const afterPause = 50 * time.Millisecond
+
 // wait asks the kernel for events and calls done whenever the waiter, that of
 // the watch for these events, is told of something, until done returns true. The
 // error is os.ErrDeadlineExceeded when the deadline, if there is one, or the
-// context comes first; a *LocalError if it cannot wait.
+// context comes first; a *LocalError if it cannot wait. If this goroutine runs
+// long after the deadline, it looks once more after what a pause may have held up.
 func (w *watch) wait(ctx context.Context, deadline time.Time, waiter *waiter, events uint32, done func() bool) error {
 	if err := w.ask(events); err != nil {
 		return err
@@ -92,12 +97,16 @@ func (w *watch) wait(ctx context.Context, deadline time.Time, waiter *waiter, ev
 		waiter.timer.Reset(time.Until(deadline))
 		defer waiter.timer.Stop()
 	}
+	late := false
 	for {
 		over := false
 		select {
 		case <-waiter.ready:
 		case <-waiter.timer.C: // what has happened before that may not have been told yet
-			over = true
+			over = late || time.Since(deadline) < afterPause
+			if late = true; !over {
+				waiter.timer.Reset(afterPause)
+			}
 		case <-ctx.Done():
 			over = true
 		}
