@@ -145,8 +145,8 @@ func (e endpoint) socket() (fd int, err error) {
 	// than that: the kernel of the target has answered for its program by then, and
 	// does not tell that program of a client that says nothing, about which it would
 	// complain to its log. Where the kernel does not know that, there is an ACK.
-	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
-	err = unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
+	_ = optionNow[int32](fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
+	err = optionNow(fd, unix.SOL_SOCKET, unix.SO_LINGER, unix.Linger{Onoff: 1})
 	if err == nil {
 		err = e.via.bind(fd)
 	}

@@ -11,8 +11,9 @@ const (
 	// paceSlot is the time for which a number of starts is allowed.
 	paceSlot = 10 * time.Millisecond
 	// paceLate is how late starts are when there are too many, of what their
-	// probes can stand: what follows in a probe is about as late.
-	paceLate = 0.5
+	// probes can stand. What follows in a probe is about as late, and now and then
+	// several times as late: the runtime is fair to most of those who are ready.
+	paceLate = 0.25
 	// paceBehind is how long probes have to wait for their turn before that is
 	// worth a word.
 	paceBehind = time.Second

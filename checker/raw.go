@@ -36,10 +36,31 @@ func networkOrder(port int) uint16 {
 
 // connectNow is connect(2) of a socket that does not block. The runtime does not
 // hear of it: of a call that takes as long as this one, it would believe that it
-// blocks, and have another thread take over each time. It does wait for what the
-// whole machine is short of, such as memory.
+// blocks, and have another thread take over each time. On a director that is busy,
+// who then comes back from such a call is the last to go on. It does wait for what
+// the whole machine is short of, such as memory.
 func connectNow(fd int, to *rawAddress) error {
 	_, _, errno := syscall.RawSyscall(unix.SYS_CONNECT, uintptr(fd), uintptr(unsafe.Pointer(&to.buffer)), to.length)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// socketNow is socket(2) of one that does not block, as connectNow.
+func socketNow(domain, kind, protocol int) (int, error) {
+	fd, _, errno := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(domain),
+		uintptr(kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK), uintptr(protocol))
+	if errno != 0 {
+		return -1, errno
+	}
+	return int(fd), nil
+}
+
+// optionNow is setsockopt(2), which does not wait, as connectNow.
+func optionNow[T int32 | unix.Linger](fd, level, name int, value T) error {
+	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),
+		uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0)
 	if errno != 0 {
 		return errno
 	}

@@ -59,7 +59,7 @@ func (s *stream) Read(b []byte) (n int, err error) {
 		if s.heard && errors.Is(err, unix.EAGAIN) {
 			// There is more to come, perhaps as soon as the target knows that what it
 			// said was heard. Else the reset comes next, and needs no ACK before it.
-			_ = unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
+			_ = optionNow[int32](s.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
 		}
 		return err
 	})
@@ -82,7 +82,7 @@ func (s *stream) Write(b []byte) (n int, err error) {
 	defer s.writing.Unlock()
 	if s.said++; s.said == 2 && !s.closed.Load() { // what is said first does not wait for anything
 		// Else what is said last may wait, and be lost in the reset.
-		if err := unix.SetsockoptInt(s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		if err := optionNow[int32](s.fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 			return 0, os.NewSyscallError("setsockopt", err)
 		}
 	}
