@@ -14,6 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// handshake is how much of the handshake of TCP is made (RFC 9293, section 3.5).
+type handshake bool
+
+// The handshakes.
+const (
+	complete handshake = true
+	// unanswered leaves out the ACK that follows the target's SYN-ACK: it may wait
+	// 200 ms for data to go with it, and the reset comes before, unless this process
+	// is later than that. The kernel of the target has answered for its program by
+	// then, and does not tell that program of a client that says nothing, about
+	// which it would complain to its log.
+	unanswered handshake = false
+)
+
 // socket is one of TCP that does not block, in the hands of one probe.
 type socket struct {
 	fd    int
@@ -49,10 +63,14 @@ func (s *socket) watched() error {
 // It is made thousands of times a second, and package net takes twice the
 // processor time for it: it makes a file of the socket, asks for both addresses,
 // and lets other threads of this process run while it closes.
-func (e endpoint) connected(ctx context.Context, deadline time.Time) (socket, error) {
+func (e endpoint) connected(ctx context.Context, deadline time.Time, how handshake) (socket, error) {
 	fd, err := e.socket()
 	if err != nil {
 		return socket{}, err
+	}
+	if how == unanswered {
+		// Where the kernel does not know that, the handshake is completed.
+		_ = optionNow[int32](fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	}
 	s := socket{fd: fd}
 	if err = e.join(ctx, &s, deadline); err == nil {
@@ -71,12 +89,13 @@ func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error
 	if err != nil {
 		return os.NewSyscallError("connect", err)
 	}
-	to, begin := newRawAddress(address), time.Now()
+	to := newRawAddress(address)
 	done := func() bool {
 		err = connectNow(s.fd, to) // asked again, the kernel says what has become of it
 		return !errors.Is(err, unix.EINPROGRESS) && !errors.Is(err, unix.EALREADY) && !errors.Is(err, unix.EINTR)
 	}
 	arrived := done()
+	begin := time.Now()
 	if !arrived { // what is near has answered by now, which costs less to ask than to wait for
 		arrived = done()
 	}
@@ -92,7 +111,7 @@ func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error
 	if err != nil && !errors.Is(err, unix.EISCONN) {
 		return os.NewSyscallError("connect", err)
 	}
-	return inTime(s.fd, deadline)
+	return inTime(s.fd, deadline, false)
 }
 
 // errSilent says that a target had all the time of a probe, and said nothing,
@@ -108,26 +127,31 @@ func (e endpoint) silence(failed error, since time.Time) error {
 	return failed
 }
 
-// inTime returns os.ErrDeadlineExceeded if what the target did last came after
-// the deadline, if there is one: a director that is busy must not take for good
-// what was not there in time, nor for bad what was.
-func inTime(fd int, deadline time.Time) error {
-	if !deadline.IsZero() && time.Now().After(deadline) && !heardBy(fd, deadline) {
+// inTime returns os.ErrDeadlineExceeded if the data that the target sent last, or
+// else what made or ended the connection, came after the deadline, if there is one:
+// a director that is busy must not take for good what was not there in time, nor
+// for bad what was.
+func inTime(fd int, deadline time.Time, data bool) error {
+	if !deadline.IsZero() && time.Now().After(deadline) && !heardBy(fd, deadline, data) {
 		return os.ErrDeadlineExceeded
 	}
 	return nil
 }
 
-// heardBy is whether all that the target of a socket has said was there at a
-// moment, as far as the kernel knows when that spoke last (TCP_INFO, tcp(7)).
-func heardBy(fd int, moment time.Time) bool {
+// heardBy is whether the data that the target of a socket sent last were there at
+// a moment, or else the latest packet that acknowledged something, as far as the
+// kernel knows (TCP_INFO, tcp(7)). Data need not acknowledge anything.
+func heardBy(fd int, moment time.Time, data bool) bool {
 	const tick = 10 * time.Millisecond // of the coarsest clock of a kernel
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {
 		return false
 	}
-	spoke := time.Now().Add(-time.Duration(info.Last_ack_recv) * time.Millisecond)
-	return !spoke.After(moment.Add(tick))
+	ago := info.Last_ack_recv
+	if data {
+		ago = info.Last_data_recv
+	}
+	return !time.Now().Add(-time.Duration(ago) * time.Millisecond).After(moment.Add(tick))
 }
 
 // socket returns a new socket that is ready to connect.
@@ -140,12 +164,6 @@ func (e endpoint) socket() (fd int, err error) {
 	if err != nil {
 		return -1, err
 	}
-	// The ACK that ends the handshake may wait 200 ms for data to go with it. Of a
-	// check that only connects the reset comes before, unless this process is later
-	// than that: the kernel of the target has answered for its program by then, and
-	// does not tell that program of a client that says nothing, about which it would
-	// complain to its log. Where the kernel does not know that, there is an ACK.
-	_ = optionNow[int32](fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 0)
 	err = optionNow(fd, unix.SOL_SOCKET, unix.SO_LINGER, unix.Linger{Onoff: 1})
 	if err == nil {
 		err = e.via.bind(fd)

@@ -86,9 +86,16 @@ func grpcTimeout(timeout time.Duration) string {
 	return strconv.FormatInt(min(max(timeout.Milliseconds(), 1), most), 10) + "m"
 }
 
+var _ timely = (*grpcChecker)(nil)
+
 // Check makes one call on a connection of its own.
 func (c *grpcChecker) Check(ctx context.Context) (Advice, error) {
 	deadline, _ := ctx.Deadline()
+	return c.checkBy(ctx, deadline)
+}
+
+// checkBy implements timely.
+func (c *grpcChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
 	s, err := c.target.open(ctx, deadline, c.client)
 	if err != nil {
 		return Advice{}, err

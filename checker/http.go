@@ -191,6 +191,8 @@ func validateTLS(secure bool, options TLSOptions) error {
 // unprintable is true of what would break a request line.
 func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
+var _ timely = (*httpChecker)(nil)
+
 // Check makes one request on a connection of its own.
 func (c *httpChecker) Check(ctx context.Context) (Advice, error) {
 	deadline, _ := ctx.Deadline()
@@ -205,7 +207,7 @@ func (c *httpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, 
 	}
 	defer s.close()
 	if c.version == "2" {
-		err = c.exchange2(ctx, deadline, s)
+		err = c.exchange2(ctx, s)
 	} else {
 		err = c.exchange(s.Conn)
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http2"
 )
@@ -71,12 +70,7 @@ func (s *session) roundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // exchange2 sends the request in HTTP/2 and returns the verdict on the reply.
-func (c *httpChecker) exchange2(ctx context.Context, deadline time.Time, s *session) error {
-	if !deadline.IsZero() {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline)
-		defer cancel()
-	}
+func (c *httpChecker) exchange2(ctx context.Context, s *session) error {
 	reply, err := s.roundTrip(c.request.WithContext(ctx)) //nolint:bodyclose // the connection is closed instead
 	if err != nil {
 		return err

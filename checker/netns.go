@@ -25,7 +25,7 @@ var visits = make(chan struct{}, 4)
 // come back must not be the thread of a check.
 func socketIn(namespace string, domain, kind, protocol int) (fd int, err error) {
 	if namespace == "" {
-		return socketNow(domain, kind, protocol)
+		return unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 	}
 	fd = -1
 	visits <- struct{}{}
@@ -34,7 +34,7 @@ func socketIn(namespace string, domain, kind, protocol int) (fd int, err error) 
 	go func() {
 		defer close(done)
 		err = visit(namespace, func() error {
-			fd, err = socketNow(domain, kind, protocol)
+			fd, err = unix.Socket(domain, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, protocol)
 			return err
 		})
 	}()

@@ -11,8 +11,8 @@ const (
 	// paceSlot is the time for which a number of starts is allowed.
 	paceSlot = 10 * time.Millisecond
 	// paceLate is how late starts are when there are too many, of what their
-	// probes can stand. What follows in a probe is about as late, and now and then
-	// several times as late: the runtime is fair to most of those who are ready.
+	// probes can stand. It is a mean: some are several times as late, because the
+	// runtime does not run what is ready in the order in which it became so.
 	paceLate = 0.25
 	// paceBehind is how long probes have to wait for their turn before that is
 	// worth a word.
@@ -59,7 +59,7 @@ type turn struct {
 }
 
 // newPace returns a pace that holds nobody up yet. It calls catchUp before probes
-// begin, for those that have begun to go on.
+// begin, so that those that have begun are ready to go on.
 func newPace(catchUp func()) *pace {
 	return &pace{catchUp: catchUp, budget: unpaced, credit: unpaced}
 }
@@ -100,7 +100,7 @@ func (p *pace) leave(t *turn) {
 func (p *pace) ask(now time.Time, late float64) *turn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.advance(now)
+	now = p.advance(now)
 	p.serve(now)
 	p.samples++
 	p.late += late
@@ -144,7 +144,7 @@ func (p *pace) release() {
 	defer p.mu.Unlock()
 	p.armed = false
 	now := time.Now()
-	p.advance(now)
+	now = p.advance(now)
 	p.serve(now)
 	p.arm(now)
 }
@@ -162,16 +162,19 @@ func (p *pace) serve(now time.Time) {
 	}
 }
 
-// advance begins the next slot when the present one is over.
-func (p *pace) advance(now time.Time) {
+// advance begins the next slot when the present one is over. It returns the
+// present moment: it may take a while.
+func (p *pace) advance(now time.Time) time.Time {
 	if now.Before(p.end) {
-		return
+		return now
 	}
 	p.catchUp()
+	now = time.Now()
 	p.adapt()
 	p.started, p.samples, p.late = 0, 0, 0
 	p.credit = p.budget
 	p.end = now.Add(paceSlot)
+	return now
 }
 
 // adapt finds out how many may start in a slot. It takes away faster than it

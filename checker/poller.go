@@ -78,30 +78,26 @@ const atOnce = 128
 // run tells those who wait what has happened, until the file is closed.
 func (p *poller) run() {
 	raw, err := p.file.SyscallConn()
-	for err == nil {
-		err = raw.Read(func(uintptr) bool { return p.poll() })
+	if err == nil {
+		_ = raw.Read(func(uintptr) bool {
+			p.poll()
+			return false // wait for more
+		})
 	}
 }
 
-// poll tells those who wait what has happened so far. It returns whether
-// anything has.
-func (p *poller) poll() bool {
+// poll tells those who wait what has happened so far.
+func (p *poller) poll() {
 	var events [atOnce]unix.EpollEvent
-	for some := false; ; some = true {
-		n := eventsNow(p.fd, events[:])
-		if n == 0 {
-			return some
-		}
+	for n := len(events); n == len(events); {
+		n = eventsNow(p.fd, events[:])
 		p.tell(events[:n])
-		if n < len(events) {
-			return true
-		}
 	}
 }
 
-// catchUp tells those who wait what has happened so far, if anybody waits. The
-// runtime looks for it when it has nothing else to do, which on a director that is
-// busy comes late: probes would begin, and none would end.
+// catchUp tells those who wait what has happened so far. The runtime looks for it
+// when it has nothing else to do, which on a director that is busy comes late:
+// probes would begin, and none would end.
 func catchUp() {
 	thePoller.Lock()
 	p := thePoller.poller

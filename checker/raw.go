@@ -47,16 +47,6 @@ func connectNow(fd int, to *rawAddress) error {
 	return nil
 }
 
-// socketNow is socket(2) of one that does not block, as connectNow.
-func socketNow(domain, kind, protocol int) (int, error) {
-	fd, _, errno := syscall.RawSyscall(unix.SYS_SOCKET, uintptr(domain),
-		uintptr(kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK), uintptr(protocol))
-	if errno != 0 {
-		return -1, errno
-	}
-	return int(fd), nil
-}
-
 // optionNow is setsockopt(2), which does not wait, as connectNow.
 func optionNow[T int32 | unix.Linger](fd, level, name int, value T) error {
 	_, _, errno := syscall.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(fd), uintptr(level), uintptr(name),

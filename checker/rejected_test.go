@@ -43,6 +43,7 @@ func TestOfCall(t *testing.T) {
 	}{
 		{"connect", failed(os.NewSyscallError("connect", unix.EACCES)), true},
 		{"no socket", failed(os.NewSyscallError("socket", unix.EACCES)), false},
+		{"read", os.NewSyscallError("read", unix.EACCES), false},
 		{"no option", failed(unix.EACCES), false},
 	} {
 		if got := ofCall(test.err, "connect"); got != test.want {

@@ -151,9 +151,9 @@ func checkBy(ctx context.Context, c Checker, deadline time.Time) (Advice, error)
 }
 
 // judge returns what to make of the end of a probe: nothing if it failed and
-// that was noticed too late, unless that has become the rule, or it was the
-// target's silence, which is the same a little later. In a long pause, the answer
-// may have been lost.
+// that was noticed too late, unless that has become the rule. The silence of a
+// target is no less true when it is noticed later, up to a whole timeout: a pause
+// that is longer than that may have cost the answer.
 func (r *Runner) judge(err error, took time.Duration) error {
 	switch {
 	case blindness(err) != "":

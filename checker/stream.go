@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is a connection of TCP of a probe that speaks first. Whatever is done on
+// stream is a connection of TCP. Whatever is done on
 // it ends when its probe does.
 type stream struct {
 	socket
@@ -23,10 +23,9 @@ type stream struct {
 	deadline time.Time // if there is one
 	closed   atomic.Bool
 	begin    time.Time
-	spoke    atomic.Int64 // when something was said last: so long after begin
+	spoke    atomic.Int64 // when something was said or heard last: so long after begin
 
 	reading sync.Mutex
-	heard   bool // something, so far
 
 	writing sync.Mutex
 	said    int // how often something was said
@@ -35,7 +34,7 @@ type stream struct {
 // connect makes a connection, on which everything ends at the deadline, if there
 // is one, and with the context.
 func (e endpoint) connect(ctx context.Context, deadline time.Time) (*stream, error) {
-	socket, err := e.connected(ctx, deadline)
+	socket, err := e.connected(ctx, deadline, complete)
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +55,10 @@ func (s *stream) Read(b []byte) (n int, err error) {
 	}
 	err = s.transfer("read", &s.watch.in, readable, func() (err error) {
 		n, err = readNow(s.fd, b)
-		if s.heard && errors.Is(err, unix.EAGAIN) {
-			// There is more to come, perhaps as soon as the target knows that what it
-			// said was heard. Else the reset comes next, and needs no ACK before it.
-			_ = optionNow[int32](s.fd, unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1)
-		}
 		return err
 	})
 	if err == nil {
-		err = inTime(s.fd, s.deadline)
+		err = inTime(s.fd, s.deadline, n > 0)
 	}
 	switch {
 	case err != nil:
@@ -72,9 +66,12 @@ func (s *stream) Read(b []byte) (n int, err error) {
 	case n == 0:
 		return 0, io.EOF
 	}
-	s.heard = true
+	s.speaks()
 	return n, nil
 }
+
+// speaks notes that one of both has spoken: the other one's turn begins.
+func (s *stream) speaks() { s.spoke.Store(int64(time.Since(s.begin))) }
 
 // Write writes all of a text.
 func (s *stream) Write(b []byte) (n int, err error) {
@@ -88,9 +85,10 @@ func (s *stream) Write(b []byte) (n int, err error) {
 	}
 	for n < len(b) {
 		err := s.transfer("write", &s.watch.out, writable, func() error {
-			s.spoke.Store(int64(time.Since(s.begin)))
 			written, err := writeNow(s.fd, b[n:])
-			n += written
+			if n += written; written > 0 {
+				s.speaks()
+			}
 			return err
 		})
 		if err != nil {

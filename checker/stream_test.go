@@ -138,7 +138,7 @@ func slowTarget(t *testing.T, while time.Duration) netip.AddrPort {
 func TestConnectSlowly(t *testing.T) {
 	const limit = 20 * time.Second
 	begin := time.Now()
-	s, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit))
+	s, err := endpoint{AddrPort: slowTarget(t, 100*time.Millisecond)}.connected(t.Context(), begin.Add(limit), unanswered)
 	if took := time.Since(begin); err != nil || took > limit/2 {
 		t.Fatalf("%v after %s", err, took)
 	}
@@ -149,26 +149,29 @@ func TestConnectSlowly(t *testing.T) {
 // noticed; what did before is.
 func TestHeardBy(t *testing.T) {
 	target := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
-	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, err := (endpoint{AddrPort: target}).connected(t.Context(), time.Now().Add(-time.Second), complete); !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("connected a second too late: %v", err)
 	}
 	begin := time.Now()
-	s, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{})
+	s, err := endpoint{AddrPort: target}.connected(t.Context(), time.Time{}, complete)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
 	end := time.Now()
 	time.Sleep(100 * time.Millisecond)
-	if heardBy(s.fd, begin.Add(-100*time.Millisecond)) || !heardBy(s.fd, end) {
+	if heardBy(s.fd, begin.Add(-100*time.Millisecond), false) || !heardBy(s.fd, end, false) {
 		t.Error("not known when it was connected")
 	}
 }
 
-// What came before the deadline is read, however late; what came after is not.
+// What came before the deadline is read, however late; what came after is not,
+// however early the target has acknowledged what it was asked.
 func TestStreamReadsInTime(t *testing.T) {
+	const thinks = 300 * time.Millisecond // longer than an acknowledgment waits for data to go with it
 	target := serve(t, func(conn net.Conn) {
 		if _, err := conn.Read(make([]byte, 1)); err == nil {
+			time.Sleep(thinks)
 			_, _ = io.WriteString(conn, "pong")
 			_, _ = io.Copy(io.Discard, conn)
 		}
@@ -177,7 +180,7 @@ func TestStreamReadsInTime(t *testing.T) {
 		deadline time.Duration // from the answer
 		want     error
 	}{
-		"in time": {100 * time.Millisecond, nil}, "too late": {-100 * time.Millisecond, os.ErrDeadlineExceeded},
+		"in time": {100 * time.Millisecond, nil}, "too late": {-thinks / 2, os.ErrDeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Time{})
@@ -214,20 +217,18 @@ func TestStreamSilence(t *testing.T) {
 	})
 	for name, test := range map[string]struct {
 		target netip.AddrPort
-		pause  time.Duration // of this process, before it says something
+		pause  time.Duration // of this process, before it asked
 		want   bool
 	}{
-		"connecting": {blackhole(t), 0, true}, "reading": {target, 0, true}, "asked late": {target, timeout / 2, false},
+		"connecting": {blackhole(t), 0, true}, "reading": {target, 0, true}, "asked late": {target, 150 * time.Millisecond, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			const late = 50 * time.Millisecond // which does not matter
 			e := endpoint{AddrPort: test.target, timeout: timeout}
-			begin := time.Now()
-			s, err := e.connect(t.Context(), begin.Add(timeout))
+			s, err := e.connect(t.Context(), time.Now().Add(timeout+late))
 			if err == nil {
-				time.Sleep(test.pause)
 				_, _ = s.Write([]byte("?"))
-				// However late it is noticed, what counts is how much time the target had.
-				s.deadline = begin.Add(timeout + 10*time.Millisecond)
+				s.deadline = time.Now().Add(timeout + late - test.pause)
 				_, err = io.ReadAll(s)
 				_ = s.Close()
 			}
@@ -241,30 +242,29 @@ func TestStreamSilence(t *testing.T) {
 	}
 }
 
-// A program that says what it has to say in pieces, and waits after each until it
-// was heard, is not kept waiting.
-func TestStreamHearsAll(t *testing.T) {
-	const pieces = 10
-	target := serve(t, func(conn net.Conn) {
-		_ = conn.(*net.TCPConn).SetNoDelay(false)
-		if _, err := conn.Read(make([]byte, 1)); err == nil {
-			for range pieces {
-				_, _ = io.WriteString(conn, "piece")
+// Of every kind of check that says how long it listens, silence is known as such.
+func TestSilenceOfAllKinds(t *testing.T) {
+	noLeak(t)
+	const timeout = 200 * time.Millisecond
+	silent := serve(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	get := HTTP{Method: "GET", Path: "/", Status: "200"}
+	https, h2, h2s := get, get, get
+	https.Secure, h2.Version, h2s.Secure, h2s.Version = true, "2", true, "2"
+	for name, probe := range map[string]Probe{
+		"http": get, "https": https, "http2": h2, "http2 over TLS": h2s,
+		"tls": TLS{}, "grpc": GRPC{}, "grpc over TLS": GRPC{Secure: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, err := New(probeSpec(probe, silent, timeout))
+			if err != nil {
+				t.Fatal(err)
 			}
-			_ = conn.(*net.TCPConn).CloseWrite()
-			_, _ = io.Copy(io.Discard, conn)
-		}
-	})
-	s, err := endpoint{AddrPort: target}.connect(t.Context(), time.Now().Add(patience))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = s.Close() }()
-	if _, err := s.Write([]byte("?")); err != nil {
-		t.Fatal(err)
-	}
-	if all, err := io.ReadAll(s); len(all) != pieces*len("piece") || err != nil {
-		t.Errorf("%q, %v", all, err)
+			_, err = c.(timely).checkBy(t.Context(), time.Now().Add(timeout+50*time.Millisecond))
+			wantError(t, err, "timed out after 200ms")
+			if !ofSilence(err) {
+				t.Errorf("%#v is not known as silence", err)
+			}
+		})
 	}
 }
 

@@ -20,6 +20,8 @@ func (TCP) checker(to endpoint) (Checker, error) { return tcpChecker{to}, nil }
 // tcpChecker is the probe of one target.
 type tcpChecker struct{ target endpoint }
 
+var _ timely = tcpChecker{}
+
 // Check connects.
 func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
 	deadline, _ := ctx.Deadline()
@@ -28,7 +30,7 @@ func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
 
 // checkBy implements timely.
 func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
-	s, err := c.target.connected(ctx, deadline)
+	s, err := c.target.connected(ctx, deadline, unanswered)
 	if err != nil {
 		return Advice{}, describe(ctx, err, c.target.timeout)
 	}

@@ -80,15 +80,17 @@ func (w *waiter) tell() {
 	}
 }
 
-// afterPause is how long what has come to this machine while it was paused may
-// take until the kernel has seen to it.
-const afterPause = 50 * time.Millisecond
+// afterPause is how long what came while this machine was paused may take to get
+// here: longer than the least time after which what was lost is sent again (200 ms
+// of Linux).
+const afterPause = 250 * time.Millisecond
 
 // wait asks the kernel for events and calls done whenever the waiter, that of
 // the watch for these events, is told of something, until done returns true. The
 // error is os.ErrDeadlineExceeded when the deadline, if there is one, or the
 // context comes first; a *LocalError if it cannot wait. If this goroutine runs
-// long after the deadline, it looks once more after what a pause may have held up.
+// long after the deadline, and the context has not ended, it looks once more for
+// what a pause may have held up.
 func (w *watch) wait(ctx context.Context, deadline time.Time, waiter *waiter, events uint32, done func() bool) error {
 	if err := w.ask(events); err != nil {
 		return err
