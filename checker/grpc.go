@@ -86,12 +86,9 @@ func grpcTimeout(timeout time.Duration) string {
 	return strconv.FormatInt(min(max(timeout.Milliseconds(), 1), most), 10) + "m"
 }
 
-var _ timely = (*grpcChecker)(nil)
-
 // Check makes one call on a connection of its own.
 func (c *grpcChecker) Check(ctx context.Context) (Advice, error) {
-	deadline, _ := ctx.Deadline()
-	return c.checkBy(ctx, deadline)
+	return checkWithin(ctx, c)
 }
 
 // checkBy implements timely.

@@ -191,12 +191,9 @@ func validateTLS(secure bool, options TLSOptions) error {
 // unprintable is true of what would break a request line.
 func unprintable(r rune) bool { return r <= ' ' || r >= 0x7f }
 
-var _ timely = (*httpChecker)(nil)
-
 // Check makes one request on a connection of its own.
 func (c *httpChecker) Check(ctx context.Context) (Advice, error) {
-	deadline, _ := ctx.Deadline()
-	return c.checkBy(ctx, deadline)
+	return checkWithin(ctx, c)
 }
 
 // checkBy implements timely.

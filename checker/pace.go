@@ -143,8 +143,7 @@ func (p *pace) release() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed = false
-	now := time.Now()
-	now = p.advance(now)
+	now := p.advance(time.Now())
 	p.serve(now)
 	p.arm(now)
 }

@@ -128,6 +128,13 @@ type timely interface {
 	checkBy(ctx context.Context, deadline time.Time) (Advice, error)
 }
 
+// checkWithin makes one probe, which ends at the deadline of the context, if it has
+// one.
+func checkWithin(ctx context.Context, c timely) (Advice, error) {
+	deadline, _ := ctx.Deadline()
+	return c.checkBy(ctx, deadline)
+}
+
 // check makes one probe, which ends at the deadline. An answer that a probe
 // cannot stand, by an error in it, says nothing of its target, and nothing of
 // others.

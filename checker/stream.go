@@ -14,8 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// stream is a connection of TCP. Whatever is done on
-// it ends when its probe does.
+// stream is a connection of TCP. Whatever is done on it ends when its probe does.
 type stream struct {
 	socket
 	target   endpoint

@@ -20,12 +20,9 @@ func (TCP) checker(to endpoint) (Checker, error) { return tcpChecker{to}, nil }
 // tcpChecker is the probe of one target.
 type tcpChecker struct{ target endpoint }
 
-var _ timely = tcpChecker{}
-
 // Check connects.
 func (c tcpChecker) Check(ctx context.Context) (Advice, error) {
-	deadline, _ := ctx.Deadline()
-	return c.checkBy(ctx, deadline)
+	return checkWithin(ctx, c)
 }
 
 // checkBy implements timely.

@@ -54,12 +54,9 @@ type tlsChecker struct {
 	client *tlsClient
 }
 
-var _ timely = (*tlsChecker)(nil)
-
 // Check makes one handshake on a connection of its own.
 func (c *tlsChecker) Check(ctx context.Context) (Advice, error) {
-	deadline, _ := ctx.Deadline()
-	return c.checkBy(ctx, deadline)
+	return checkWithin(ctx, c)
 }
 
 // checkBy implements timely.
