@@ -42,9 +42,14 @@ func (s *socket) close() {
 	closeNow(s.fd)
 }
 
-// watched begins to watch the socket, if nobody does.
-func (s *socket) watched() error {
+// watched begins to watch the socket for a probe, if nobody does.
+func (s *socket) watched(ctx context.Context) error {
 	if s.watch != nil {
+		return nil
+	}
+	if t := taskOf(ctx); t != nil {
+		s.watch = t.loop.poller.watch(s.fd)
+		s.watch.task = t
 		return nil
 	}
 	poller, err := sharedPoller()
@@ -100,7 +105,7 @@ func (e endpoint) join(ctx context.Context, s *socket, deadline time.Time) error
 		arrived = done()
 	}
 	if !arrived {
-		if failed := s.watched(); failed != nil {
+		if failed := s.watched(ctx); failed != nil {
 			return failed
 		}
 		// Reading comes next, if anything does.

@@ -7,14 +7,14 @@ import (
 	"time"
 )
 
-// entry is one check of a Pool. Its goroutine owns reported, and writes status
-// and past.
+// entry is one check of a Pool. The goroutine that makes its probes owns reported,
+// and writes status and past.
 type entry struct {
 	checker Checker
 	report  Report
-	cancel  context.CancelFunc
-	done    chan struct{} // closed when the goroutine has ended
-	again   chan struct{} // asks the goroutine for one more report
+	cancel  func()
+	repeat  func()        // has the present state reported once more, and does not wait for that
+	done    chan struct{} // closed when the check has ended
 	status  atomic.Pointer[status]
 	past    history
 
@@ -32,8 +32,7 @@ type status struct {
 // newEntry returns an entry that is yet to be started.
 func newEntry(checker Checker, report Report) *entry {
 	e := &entry{
-		checker: checker, report: report,
-		done: make(chan struct{}), again: make(chan struct{}, 1),
+		checker: checker, report: report, done: make(chan struct{}),
 	}
 	e.status.Store(&status{})
 	return e
@@ -47,31 +46,37 @@ func (e *entry) adopt(earlier *entry) {
 	e.past.adopt(&earlier.past)
 }
 
-// start begins to probe, from the state that is known and at a pace that all
-// share.
-func (e *entry) start(spec Spec, pace *pace) {
+// start begins to probe, from the state that is known: in a loop, or if there is
+// none in a goroutine, at a pace that all of those share.
+func (e *entry) start(spec Spec, pace *pace, l *loop) {
 	state := e.status.Load().State
 	runner := NewRunner(spec, e.checker, state, e.observe)
-	runner.again, runner.pace = e.again, pace
 	if state != Unknown {
 		runner.delay = 0 // it goes on, and what is known must not grow old
 	}
 	runner.repeat = func() { e.tell(spec) }
+	if l != nil {
+		t := newTask(l, runner)
+		e.done = t.done
+		e.cancel = func() { l.ask(t.end) }
+		e.repeat = func() { l.ask(t.repeat) }
+		l.ask(t.begin)
+		return
+	}
+	again := make(chan struct{}, 1)
+	runner.again, runner.pace = again, pace
 	ctx, cancel := context.WithCancel(context.Background())
 	e.cancel = cancel
+	e.repeat = func() {
+		select {
+		case again <- struct{}{}:
+		default: // a request that is already there serves both
+		}
+	}
 	go func() {
 		defer close(e.done)
 		runner.Run(ctx)
 	}()
-}
-
-// repeat asks for the present state to be reported once more. It does not
-// wait; a request that is already there serves both.
-func (e *entry) repeat() {
-	select {
-	case e.again <- struct{}{}:
-	default:
-	}
 }
 
 // observe takes one result into the status, and reports what is new.

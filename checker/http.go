@@ -214,6 +214,12 @@ func (c *httpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, 
 	return s.advice(), nil
 }
 
+// cooperates implements cooperative. TLS and the search in a body take their time,
+// and HTTP/2 takes goroutines.
+func (c *httpChecker) cooperates() bool {
+	return c.target.cooperates() && c.client == nil && c.body == nil && c.version != "2"
+}
+
 // judge returns the verdict on a reply.
 func (c *httpChecker) judge(code int, body io.Reader) error {
 	if !c.accepts(code) {

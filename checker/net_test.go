@@ -106,6 +106,9 @@ func check(t *testing.T, spec Spec) error {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if inLoop {
+		return checkInLoop(t, spec, c)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), spec.Timeout)
 	defer cancel()
 	_, err = c.Check(ctx)

@@ -2,8 +2,8 @@ package checker
 
 import (
 	"context"
-	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,8 +47,35 @@ type pace struct {
 	samples int     // starts that were seen to be late, or not
 	late    float64 // how late together, of what each can stand
 
-	behind time.Duration // how long the latest turn took to come
-	at     time.Time     // when that was
+	behind backlog
+}
+
+// backlog is how late probes start. It may be read while it is written.
+type backlog struct{ latest atomic.Pointer[tardiness] }
+
+// tardiness is how late one probe has started, and when that was.
+type tardiness struct {
+	late time.Duration
+	at   time.Time
+}
+
+// note takes the start of a probe that was due at a moment.
+func (b *backlog) note(now, due time.Time) {
+	switch late := now.Sub(due); {
+	case late >= paceBehind:
+		b.latest.Store(&tardiness{late, now})
+	case b.latest.Load() != nil:
+		b.latest.Store(nil)
+	}
+}
+
+// present returns how late probes start, 0 if that is not worth a word.
+func (b *backlog) present(now time.Time) time.Duration {
+	t := b.latest.Load()
+	if t == nil || now.Sub(t.at) > t.late {
+		return 0
+	}
+	return t.late
 }
 
 // turn is one probe that waits.
@@ -118,7 +145,7 @@ func (p *pace) ask(now time.Time, late float64) *turn {
 func (p *pace) begin(now, since time.Time) {
 	p.credit--
 	p.started++
-	p.behind, p.at = now.Sub(since), now
+	p.behind.note(now, since)
 }
 
 // sample takes how late a probe starts after its turn has come.
@@ -185,14 +212,4 @@ func (p *pace) adapt() {
 	case len(p.queue) > 0:
 		p.budget = min(unpaced, 1.1*p.budget+minPace)
 	}
-}
-
-// problem says how late probes are, "" if they are not.
-func (p *pace) problem(now time.Time) string {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.behind < paceBehind || now.Sub(p.at) > p.behind {
-		return ""
-	}
-	return fmt.Sprintf("health checks start %s late: this machine cannot make as many as are due", p.behind.Round(time.Second))
 }

@@ -56,8 +56,8 @@ func TestPaceInTime(t *testing.T) {
 			}
 			time.Sleep(paceSlot / 3)
 		}
-		if problem := p.problem(time.Now()); problem != "" {
-			t.Error(problem)
+		if late := p.behind.present(time.Now()); late != 0 {
+			t.Error(late)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -14,8 +15,8 @@ import (
 // came with it may share a check that went on). Unknown is no verdict, only a
 // reason to show.
 //
-// It is called by the goroutine of the check, one call at a time for one Spec,
-// and must not wait for whoever calls Set or Close.
+// It is called by the goroutine of the check, which may have others too, one call at
+// a time for one Spec, and must not wait for whoever calls Set or Close, nor for much else.
 type Report func(spec Spec, known Known)
 
 // Pool runs one Runner for each distinct Spec.
@@ -26,6 +27,8 @@ type Pool struct {
 	found   func(Spec) (Known, time.Time)
 	create  func(Spec) (Checker, error)
 	pace    *pace
+	loops   atomic.Pointer[[]*loop]         // one a processor, once there is something for them; replaced, never changed
+	turn    int                             // which loop has got the latest check
 	entries atomic.Pointer[map[Spec]*entry] // replaced, never changed
 }
 
@@ -44,6 +47,7 @@ func NewPool(report Report, options ...PoolOption) *Pool {
 	for _, option := range options {
 		option(p)
 	}
+	p.loops.Store(&[]*loop{})
 	p.entries.Store(&map[Spec]*entry{})
 	return p
 }
@@ -75,9 +79,33 @@ func (p *Pool) Set(specs []Spec) error {
 			known, since := p.found(spec)
 			e.status.Store(&status{Known: known, since: since})
 		}
-		e.start(spec, p.pace)
+		e.start(spec, p.pace, p.loopFor(e.checker))
 	}
 	return nil
+}
+
+// loopFor returns the loop of a new check; nil if it has to have a goroutine.
+func (p *Pool) loopFor(c Checker) *loop {
+	if c, ok := c.(cooperative); !ok || !c.cooperates() {
+		return nil
+	}
+	loops := *p.loops.Load()
+	if len(loops) == 0 {
+		for range runtime.GOMAXPROCS(0) {
+			l, err := newLoop()
+			if err != nil { // with fewer of them, or none, it goes on too
+				break
+			}
+			go l.run()
+			loops = append(loops, l)
+		}
+		p.loops.Store(&loops)
+	}
+	if len(loops) == 0 {
+		return nil
+	}
+	p.turn++
+	return loops[p.turn%len(loops)]
 }
 
 // plan returns the entry of each wanted Spec: the running one, or a new one
@@ -147,6 +175,9 @@ func Undisputed[V any](ended iter.Seq2[Spec, V], state func(V) State) map[Spec]V
 func (p *Pool) Close() {
 	stopGone(*p.entries.Load(), nil)
 	p.entries.Store(&map[Spec]*entry{})
+	for _, l := range *p.loops.Swap(&[]*loop{}) {
+		l.close()
+	}
 }
 
 // Known returns what is known of the target of a check; nothing if there is no
@@ -195,10 +226,20 @@ func (p *Pool) Problems() []string {
 		problems = append(problems, fmt.Sprintf("%d %s without a verdict: %s", count, checks, reason))
 	}
 	slices.Sort(problems)
-	if late := p.pace.problem(time.Now()); late != "" {
-		problems = append(problems, late)
+	if late := p.late(time.Now()); late > 0 {
+		problems = append(problems,
+			fmt.Sprintf("health checks start %s late: this machine cannot make as many as are due", late.Round(time.Second)))
 	}
 	return problems
+}
+
+// late is how late probes start, if that is worth a word.
+func (p *Pool) late(now time.Time) time.Duration {
+	late := p.pace.behind.present(now)
+	for _, l := range *p.loops.Load() {
+		late = max(late, l.behind.present(now))
+	}
+	return late
 }
 
 // WithoutPace is the part of a Spec that says what a good probe is.

@@ -92,6 +92,12 @@ type counted struct {
 	good *atomic.Int64
 }
 
+// cooperates implements cooperative, for those that do and those that do not.
+func (c counted) cooperates() bool {
+	inner, ok := c.Checker.(cooperative)
+	return ok && inner.cooperates()
+}
+
 // checkBy implements timely, for those that do and those that do not.
 func (c counted) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
 	advice, err := checkBy(ctx, c.Checker, deadline)

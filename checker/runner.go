@@ -24,8 +24,9 @@ type Runner struct {
 	checker Checker
 	health  Health
 	delay   time.Duration
-	blind   bool // the latest probe had no verdict
-	late    int  // failures noticed too late since the latest verdict that was in time
+	due     time.Time // when the latest probe was due, or the next one is
+	blind   bool      // the latest probe had no verdict
+	late    int       // failures noticed too late since the latest verdict that was in time
 	report  func(Result)
 	pace    *pace           // nil, or says when a probe that is due may start
 	again   <-chan struct{} // nil, or asks for a call of repeat
@@ -46,9 +47,8 @@ func NewRunner(spec Spec, checker Checker, state State, report func(Result)) *Ru
 // from start to start, and each up to a hundredth of that later. A start that
 // falls into a probe still running is left out.
 func (r *Runner) Run(ctx context.Context) {
-	next := time.Now().Add(r.delay + rand.N(max(r.spec.Jitter, 0)+1))
-	alarm := next // when the timer ends
-	timer := time.NewTimer(time.Until(next))
+	alarm := r.first(time.Now())
+	timer := time.NewTimer(time.Until(alarm))
 	defer timer.Stop()
 	for {
 		select {
@@ -61,26 +61,30 @@ func (r *Runner) Run(ctx context.Context) {
 				return
 			}
 			r.probe(ctx)
-			now := time.Now()
-			next = following(next, now, r.interval())
-			wait := r.wait(next)
-			alarm = now.Add(wait)
-			timer.Reset(wait)
+			alarm = r.next(time.Now())
+			timer.Reset(time.Until(alarm))
 		}
 	}
 }
 
-// wait is the time from now until a probe that is due starts: a little later
-// than that, at a moment at which others start too. To wake the processor for
-// each of many probes costs more than the probes do. Pauses add up to nothing,
-// because the next probe is due as if this one had started in time.
-func (r *Runner) wait(due time.Time) time.Duration {
+// first returns when the first probe starts.
+func (r *Runner) first(now time.Time) time.Time {
+	r.due = now.Add(r.delay + rand.N(max(r.spec.Jitter, 0)+1))
+	return r.due
+}
+
+// next returns when the next probe starts: a little later than it is due, at a
+// moment at which others start too. To wake the processor for each of many probes
+// costs more than the probes do. Pauses add up to nothing, because the next probe is
+// due as if this one had started in time.
+func (r *Runner) next(now time.Time) time.Time {
+	r.due = following(r.due, now, r.interval())
 	slack := min(r.interval()/100, maxSlack)
 	if slack <= 0 {
-		return time.Until(due)
+		return r.due
 	}
-	past := time.Duration(due.UnixNano()) % slack // of a moment that all have in common
-	return time.Until(due) + (slack-past)%slack
+	past := time.Duration(r.due.UnixNano()) % slack // of a moment that all have in common
+	return r.due.Add((slack - past) % slack)
 }
 
 // maxSlack bounds how late a probe starts, and so how many start at once.
@@ -126,6 +130,14 @@ func (r *Runner) probe(ctx context.Context) {
 // for each probe, which would be much of what it allocates.
 type timely interface {
 	checkBy(ctx context.Context, deadline time.Time) (Advice, error)
+}
+
+// cooperative is a Checker that may make its probes in a loop: those wait for their
+// targets as a stream does and for nothing else, do not take long otherwise, and have no
+// goroutines.
+type cooperative interface {
+	timely
+	cooperates() bool
 }
 
 // checkWithin makes one probe, which ends at the deadline of the context, if it has

@@ -1,5 +1,6 @@
-// Package checker finds out whether real servers work: one probe per distinct
-// target and parameters, with rise and fall counts, in its own goroutine.
+// Package checker finds out whether real servers work: one check per distinct
+// target and parameters, with rise and fall counts. Those that are made by the
+// thousand share a loop (loop), and the others have a goroutine each (Runner.Run).
 package checker
 
 import (

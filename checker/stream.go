@@ -37,7 +37,7 @@ func (e endpoint) connect(ctx context.Context, deadline time.Time) (*stream, err
 	if err != nil {
 		return nil, err
 	}
-	if err := socket.watched(); err != nil {
+	if err := socket.watched(ctx); err != nil {
 		socket.close()
 		return nil, err
 	}

@@ -34,3 +34,6 @@ func (c tcpChecker) checkBy(ctx context.Context, deadline time.Time) (Advice, er
 	s.close() // nothing was written that could be lost
 	return Advice{}, nil
 }
+
+// cooperates implements cooperative.
+func (c tcpChecker) cooperates() bool { return c.target.cooperates() }

@@ -64,6 +64,10 @@ func (v Via) validateSource(target netip.Addr) error {
 	return nil
 }
 
+// cooperates is whether a socket to the target is there without waiting. A namespace
+// has to be entered first, whose file may be anywhere.
+func (e endpoint) cooperates() bool { return e.via.Namespace == "" }
+
 // dial makes a connection over "tcp" or "udp". Close resets a connection of
 // TCP instead of leaving it in TIME_WAIT, where thousands of probes a second
 // would use up the local ports.

@@ -16,10 +16,11 @@ const (
 )
 
 // watch waits for one socket: one goroutine at a time for it to become readable,
-// and one for it to become writable.
+// and one for it to become writable, or else one task of a loop.
 type watch struct {
 	poller  *poller
 	ticket  ticket
+	task    *task // who waits, if it is one of a loop
 	in, out waiter
 
 	mu     sync.Mutex
@@ -31,6 +32,23 @@ type waiter struct {
 	ready chan struct{}
 	timer *time.Timer
 }
+
+// sleeper waits until it is told of something.
+type sleeper interface {
+	// sleep waits until a moment at most, if that is not zero, and not longer than the
+	// context.
+	sleep(ctx context.Context, until time.Time) wake
+}
+
+// wake is why a wait has ended.
+type wake uint8
+
+// The ends of a wait.
+const (
+	wakeTold  wake = iota // something has happened
+	wakeDue               // the moment has come
+	wakeEnded             // the context has ended
+)
 
 // watches are those that nobody uses at present.
 var watches = sync.Pool{New: func() any { return &watch{in: newWaiter(), out: newWaiter()} }}
@@ -63,6 +81,10 @@ func (w *watch) ask(events uint32) error {
 
 // tell wakes up who waits for what has happened.
 func (w *watch) tell(events uint32) {
+	if w.task != nil {
+		w.task.tell()
+		return
+	}
 	const both = unix.EPOLLERR | unix.EPOLLHUP
 	if events&(readable|both) != 0 {
 		w.in.tell()
@@ -95,21 +117,21 @@ func (w *watch) wait(ctx context.Context, deadline time.Time, waiter *waiter, ev
 	if err := w.ask(events); err != nil {
 		return err
 	}
-	if !deadline.IsZero() {
-		waiter.timer.Reset(time.Until(deadline))
-		defer waiter.timer.Stop()
+	var s sleeper = waiter
+	if w.task != nil {
+		s = w.task
 	}
-	late := false
+	late, until := false, deadline
 	for {
 		over := false
-		select {
-		case <-waiter.ready:
-		case <-waiter.timer.C: // what has happened before that may not have been told yet
+		switch s.sleep(ctx, until) {
+		case wakeTold:
+		case wakeDue: // what has happened before that may not have been told yet
 			over = late || time.Since(deadline) < afterPause
 			if late = true; !over {
-				waiter.timer.Reset(afterPause)
+				until = time.Now().Add(afterPause)
 			}
-		case <-ctx.Done():
+		case wakeEnded:
 			over = true
 		}
 		switch {
@@ -118,6 +140,22 @@ func (w *watch) wait(ctx context.Context, deadline time.Time, waiter *waiter, ev
 		case over:
 			return os.ErrDeadlineExceeded
 		}
+	}
+}
+
+// sleep implements sleeper.
+func (w *waiter) sleep(ctx context.Context, until time.Time) wake {
+	if !until.IsZero() {
+		w.timer.Reset(time.Until(until))
+		defer w.timer.Stop()
+	}
+	select {
+	case <-w.ready:
+		return wakeTold
+	case <-w.timer.C:
+		return wakeDue
+	case <-ctx.Done():
+		return wakeEnded
 	}
 }
 
@@ -130,6 +168,6 @@ func (w *watch) end() {
 		default:
 		}
 	}
-	w.events = 0
+	w.task, w.events = nil, 0
 	watches.Put(w)
 }
