@@ -7,7 +7,6 @@ import (
 	"net/rpc"
 	"os"
 	"os/signal"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -79,9 +78,6 @@ func prepare() error {
 	// Who ends the daemon with one of them may mean all of its processes. This
 	// one ends with the daemon, and no sooner.
 	signal.Ignore(syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM)
-	// At least half of the machine is for the packets that it forwards. Of two
-	// processors, one is also cheaper: the checks do not wake each other up.
-	runtime.GOMAXPROCS((runtime.GOMAXPROCS(0) + 1) / 2)
 	return errors.Join(self.Name(name), ordinary.Scheduling(), ordinary.Expendable(outOfMemory), renounce(unix.CAP_NET_ADMIN))
 }
 
