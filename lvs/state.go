@@ -15,7 +15,8 @@ type State struct {
 // Reading is what the kernel said at one moment.
 type Reading struct {
 	State
-	Usage UsageTable // of the services that were asked for their destinations; nil: the state is remembered, and was not read
+	Usage UsageTable    // of the services that were asked for their destinations; nil: the state is remembered, and was not read
+	Spent time.Duration // processor time that the reading took; 0 if it is not known
 }
 
 // UsageTable is what the destinations of services do. Of a service that is in

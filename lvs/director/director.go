@@ -68,9 +68,10 @@ type timing struct {
 type Option func(*Director)
 
 // WithPeriod sets how often the kernel's table is read and compared with what
-// is wanted; 200 ms otherwise. The period is longer if the kernel holds more
-// than some hundreds of services or a thousand destinations, and the destinations
-// are read in several periods if there are more than some thousands of them.
+// is wanted; 200 ms otherwise. The period is longer if a reading takes more than a
+// hundredth of it of processor time, as with some hundreds of services or a thousand
+// destinations, and the destinations are read in several periods if there are more than
+// some thousands of them.
 func WithPeriod(period time.Duration) Option {
 	return func(d *Director) { d.timing.period = period }
 }

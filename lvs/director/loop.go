@@ -18,14 +18,10 @@ const idle = time.Hour
 // long a change waits for a reading.
 const partSize = 2048
 
-// perService and perDestination are the least period for each service in the
-// kernel and for each destination that is read: reading them takes about a
-// hundredth of it. The time that reading really took is not what counts, because
+// readingShare is how many times as long as the processor time of a reading it is
+// until the next one. The time that passes while it is read is not what counts, because
 // on a busy machine that is mostly waiting.
-const (
-	perService     = 400 * time.Microsecond
-	perDestination = 200 * time.Microsecond
-)
+const readingShare = 100
 
 // loop is what the goroutine of Run owns.
 type loop struct {
@@ -212,11 +208,7 @@ func (l *loop) learn(now time.Time, reading lvs.Reading) {
 
 // period returns how long the table is remembered after a reading.
 func (l *loop) period(reading lvs.Reading) time.Duration {
-	least := time.Duration(len(reading.Table)) * perService
-	for _, counted := range reading.Usage {
-		least += time.Duration(len(counted)) * perDestination
-	}
-	return max(l.timing.period, least)
+	return max(l.timing.period, readingShare*reading.Spent)
 }
 
 // read returns what the kernel holds, and connects to the kernel if need be.

@@ -10,6 +10,8 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -27,12 +29,13 @@ type Client struct {
 	destinations []Destination          // likewise
 	turn         lvs.ServiceKey         // of ReadPart: services behind it have their turn next
 	doubtful     map[ServiceID]struct{} // services in which an edit found something else than it expected; to be read
+	spent        func() time.Duration   // processor time of this thread
 }
 
 // NewClient returns a client on a handle, which it owns. It is for tests;
 // Open is what a program wants.
 func NewClient(handle Handle) *Client {
-	return &Client{handle: handle, doubtful: make(map[ServiceID]struct{})}
+	return &Client{handle: handle, doubtful: make(map[ServiceID]struct{}), spent: func() time.Duration { return 0 }}
 }
 
 // Close closes the connection to the kernel. The table stays as it is.
@@ -56,6 +59,9 @@ func (c *Client) Read() (lvs.Reading, error) {
 // in the reading as it is, and stays the caller's. So every call takes a
 // bounded time, and some calls see everything.
 func (c *Client) ReadPart(known lvs.Table, limit int) (reading lvs.Reading, err error) {
+	runtime.LockOSThread() // the kernel answers by way of the thread that asks
+	defer runtime.UnlockOSThread()
+	before := c.spent()
 	if err = c.readTable(&reading, known, limit); err != nil {
 		return lvs.Reading{}, err
 	}
@@ -71,6 +77,7 @@ func (c *Client) ReadPart(known lvs.Table, limit int) (reading lvs.Reading, err 
 	if err != nil {
 		return lvs.Reading{}, fmt.Errorf("ipvs: read the timeouts: %w", err)
 	}
+	reading.Spent = c.spent() - before
 	return reading, nil
 }
 

@@ -274,6 +274,9 @@ func TestTraffic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if reading.Spent <= 0 {
+			t.Errorf("reading takes %s of processor time", reading.Spent)
+		}
 		usage, _ := reading.Usage.Of(key)
 		return usage
 	}

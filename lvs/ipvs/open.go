@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/moby/ipvs"
 	"github.com/sirupsen/logrus"
+	"golang.org/x/sys/unix"
 
 	"bascule/lvs"
 )
@@ -29,7 +31,18 @@ func OpenAt(path string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return NewClient(handle), nil
+	c := NewClient(handle)
+	c.spent = ofThread
+	return c, nil
+}
+
+// ofThread returns the processor time of this thread; 0 if the kernel does not say.
+func ofThread() time.Duration {
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
 }
 
 // OpenHandle is OpenAt without the client around the connection.
