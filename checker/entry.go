@@ -15,6 +15,7 @@ type entry struct {
 	cancel  func()
 	repeat  func()        // has the present state reported once more, and does not wait for that
 	done    chan struct{} // closed when the check has ended
+	loop    *loop         // that makes the probes; nil if a goroutine does
 	status  atomic.Pointer[status]
 	past    history
 
@@ -57,7 +58,8 @@ func (e *entry) start(spec Spec, pace *pace, l *loop) {
 	runner.repeat = func() { e.tell(spec) }
 	if l != nil {
 		t := newTask(l, runner)
-		e.done = t.done
+		e.loop, e.done = l, t.done
+		l.checks++
 		e.cancel = func() { l.ask(t.end) }
 		e.repeat = func() { l.ask(t.repeat) }
 		l.ask(t.begin)

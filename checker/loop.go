@@ -20,6 +20,7 @@ type loop struct {
 	poller *poller
 	raw    syscall.RawConn // of the poller's file
 	behind backlog
+	checks int           // how many there are, for the pool
 	ended  chan struct{} // closed when run has returned
 
 	// Of the goroutine of run:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -370,6 +371,47 @@ func TestCooperates(t *testing.T) {
 		inner, ok := c.(cooperative)
 		if got := ok && inner.cooperates(); got != test.want {
 			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
+// A pool has as many loops as its checks need, and as there are processors, and each has
+// as many checks as the others, also when some have ended.
+func TestPoolSpreads(t *testing.T) {
+	noLeak(t)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
+	p := newPool(func(Spec, Known) {}, func(Spec) (Checker, error) { return taskFunc(good), nil })
+	defer p.Close()
+	var specs []Spec
+	for i := range 5 * checksPerLoop {
+		spec := testSpec()
+		spec.Interval, spec.Via.Mark = time.Hour, uint32(i)
+		specs = append(specs, spec)
+	}
+	for _, step := range []struct {
+		checks int
+		want   []int
+	}{
+		{1, []int{1}},
+		{checksPerLoop, []int{checksPerLoop}},
+		{checksPerLoop + 10, []int{checksPerLoop, 10}},
+		{3 * checksPerLoop, []int{checksPerLoop, checksPerLoop, checksPerLoop}},
+		{5*checksPerLoop - 2, []int{5 * checksPerLoop / 3, 5 * checksPerLoop / 3, 5 * checksPerLoop / 3}},
+	} {
+		set(t, p, specs[:step.checks]...)
+		var got []int
+		for _, l := range *p.loops.Load() {
+			got = append(got, l.checks)
+		}
+		if !slices.Equal(got, step.want) {
+			t.Fatalf("%d checks: %d, want %d", step.checks, got, step.want)
+		}
+	}
+	set(t, p, specs[:2]...)
+	set(t, p, specs...)
+	for _, l := range *p.loops.Load() {
+		if l.checks < 5*checksPerLoop/3 || l.checks > 5*checksPerLoop/3+1 {
+			t.Errorf("%d checks, want a third of %d", l.checks, len(specs))
 		}
 	}
 }

@@ -27,8 +27,7 @@ type Pool struct {
 	found   func(Spec) (Known, time.Time)
 	create  func(Spec) (Checker, error)
 	pace    *pace
-	loops   atomic.Pointer[[]*loop]         // one a processor, once there is something for them; replaced, never changed
-	turn    int                             // which loop has got the latest check
+	loops   atomic.Pointer[[]*loop]         // at most one a processor; replaced, never changed
 	entries atomic.Pointer[map[Spec]*entry] // replaced, never changed
 }
 
@@ -84,28 +83,32 @@ func (p *Pool) Set(specs []Spec) error {
 	return nil
 }
 
-// loopFor returns the loop of a new check; nil if it has to have a goroutine.
+// checksPerLoop is how many checks there are before there is one more loop. As long
+// as one processor is enough for all, two would only wake each other up.
+const checksPerLoop = 1000
+
+// loopFor returns the loop of a new check, the one with the fewest; nil if the check
+// has to have a goroutine.
 func (p *Pool) loopFor(c Checker) *loop {
 	if c, ok := c.(cooperative); !ok || !c.cooperates() {
 		return nil
 	}
-	loops := *p.loops.Load()
-	if len(loops) == 0 {
-		for range runtime.GOMAXPROCS(0) {
-			l, err := newLoop()
-			if err != nil { // with fewer of them, or none, it goes on too
-				break
-			}
+	loops, checks := *p.loops.Load(), 0
+	for _, l := range loops {
+		checks += l.checks
+	}
+	if n := len(loops); checks >= n*checksPerLoop && n < runtime.GOMAXPROCS(0) {
+		l, err := newLoop()
+		switch {
+		case err == nil:
 			go l.run()
-			loops = append(loops, l)
+			loops = append(slices.Clone(loops), l)
+			p.loops.Store(&loops)
+		case n == 0: // a goroutine needs no more than the probe itself
+			return nil
 		}
-		p.loops.Store(&loops)
 	}
-	if len(loops) == 0 {
-		return nil
-	}
-	p.turn++
-	return loops[p.turn%len(loops)]
+	return slices.MinFunc(loops, func(a, b *loop) int { return a.checks - b.checks })
 }
 
 // plan returns the entry of each wanted Spec: the running one, or a new one
@@ -142,6 +145,9 @@ func stopGone(old, wanted map[Spec]*entry) map[Spec]*entry {
 		for spec, e := range old {
 			if wanted[spec] == nil {
 				<-e.done
+				if e.loop != nil {
+					e.loop.checks--
+				}
 				if !yield(spec, e) {
 					return
 				}
