@@ -89,7 +89,10 @@ func (c *Client) do(ctx context.Context, method, path string, body, result any) 
 	if resp.StatusCode != http.StatusOK {
 		return refusal(resp)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(result); err != nil {
+	switch err := json.NewDecoder(resp.Body).Decode(result); {
+	case errors.Is(err, context.DeadlineExceeded):
+		return c.explain(err)
+	case err != nil:
 		return fmt.Errorf("%s: answer not understood: %v", c.socket, err)
 	}
 	return nil
@@ -112,6 +115,8 @@ func (c *Client) explain(err error) error {
 		return fmt.Errorf("%s: no bascule is running with this runtime directory", c.socket)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: permission denied: only root may talk to the daemon", c.socket)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("%s: the daemon did not answer in time, or not in full: it or this machine is busy", c.socket)
 	}
 	return fmt.Errorf("%s: %v", c.socket, err)
 }

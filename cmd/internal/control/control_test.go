@@ -221,6 +221,37 @@ func TestNoDaemon(t *testing.T) {
 	}
 }
 
+// TestLateAnswer tells an answer that does not come in time from one that cannot be
+// read, also when it has begun.
+func TestLateAnswer(t *testing.T) {
+	for name, begin := range map[string]string{"nothing": "", "the header": "HTTP/1.1 200 OK\r\n\r\n", "a part": "HTTP/1.1 200 OK\r\n\r\n{\"checks\":["} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			listener, err := net.Listen("unix", SocketPath(dir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = listener.Close() }()
+			go func() {
+				if conn, err := listener.Accept(); err == nil {
+					defer func() { _ = conn.Close() }()
+					request := make([]byte, 4096)
+					_, _ = conn.Read(request)
+					_, _ = conn.Write([]byte(begin))
+					_, _ = conn.Read(request) // until the client gives up
+				}
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			_, err = NewClient(dir).Status(ctx)
+			want := SocketPath(dir) + ": the daemon did not answer in time, or not in full: it or this machine is busy"
+			if err == nil || err.Error() != want {
+				t.Errorf("%v, want %s", err, want)
+			}
+		})
+	}
+}
+
 // TestListenTwice refuses a second daemon with the same runtime directory.
 func TestListenTwice(t *testing.T) {
 	dir := serve(t, &fakeService{})
