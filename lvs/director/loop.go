@@ -23,6 +23,10 @@ const partSize = 2048
 // on a busy machine that is mostly waiting.
 const readingShare = 100
 
+// maxPeriod bounds how long the table is remembered. A machine that was paused may
+// take the pause for processor time.
+const maxPeriod = 10 * time.Second
+
 // loop is what the goroutine of Run owns.
 type loop struct {
 	*Director
@@ -208,7 +212,7 @@ func (l *loop) learn(now time.Time, reading lvs.Reading) {
 
 // period returns how long the table is remembered after a reading.
 func (l *loop) period(reading lvs.Reading) time.Duration {
-	return max(l.timing.period, readingShare*reading.Spent)
+	return max(l.timing.period, min(readingShare*reading.Spent, maxPeriod))
 }
 
 // read returns what the kernel holds, and connects to the kernel if need be.

@@ -105,6 +105,47 @@ func TestManyServices(t *testing.T) {
 	}
 }
 
+// paused is a kernel on a machine that takes a pause for processor time.
+type paused struct{ director.Kernel }
+
+// Read reads the table, with a pause of an hour.
+func (p paused) Read() (lvs.Reading, error) {
+	reading, err := p.Kernel.Read()
+	reading.Spent = time.Hour
+	return reading, err
+}
+
+// TestPauseWhileReading checks that the table is read again soon, whatever the
+// latest reading seems to have taken.
+func TestPauseWhileReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		kernel, calls := ipvstest.New(), &counter{}
+		d := director.New(func() (director.Kernel, error) {
+			client, err := kernel.Dial()
+			if err != nil {
+				return nil, err
+			}
+			return paused{calls.on(client)}, nil
+		}, slog.New(slog.DiscardHandler))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }()
+		d.Configure([]lvs.VirtualServerConfig{unchecked(1)}, nil)
+		time.Sleep(9 * time.Second)
+		if passes := calls.passes.Load(); passes != 1 {
+			t.Errorf("%d readings at first, want one", passes)
+		}
+		time.Sleep(2 * time.Second)
+		if passes := calls.passes.Load(); passes < 2 {
+			t.Error("no other reading in 11 s")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestStopWhileEditing checks that the end does not wait for all edits.
 func TestStopWhileEditing(t *testing.T) {
 	runSlow(t, 0, time.Second, func(kernel *ipvstest.Kernel, d *director.Director, _ *counter) {
