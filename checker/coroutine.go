@@ -120,11 +120,8 @@ func (t *task) tell() {
 	t.told = true
 }
 
-// sleep implements sleeper, for the probe.
+// sleep implements sleeper, for the probe, which always has a deadline.
 func (t *task) sleep(_ context.Context, until time.Time) wake {
-	if until.IsZero() {
-		until = time.Now().Add(longest)
-	}
 	switch {
 	case t.Err() != nil:
 		return wakeEnded

@@ -59,7 +59,7 @@ func (e *entry) start(spec Spec, pace *pace, l *loop) {
 	if l != nil {
 		t := newTask(l, runner)
 		e.loop, e.done = l, t.done
-		l.checks++
+		l.load += spec.load()
 		e.cancel = func() { l.ask(t.end) }
 		e.repeat = func() { l.ask(t.repeat) }
 		l.ask(t.begin)

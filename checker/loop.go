@@ -20,11 +20,12 @@ type loop struct {
 	poller *poller
 	raw    syscall.RawConn // of the poller's file
 	behind backlog
-	checks int           // how many there are, for the pool
+	load   float64       // starts a second of all its checks; of the pool
 	ended  chan struct{} // closed when run has returned
 
 	// Of the goroutine of run:
 	closed  bool
+	awake   time.Time    // since when it has not slept
 	idle    queue        // until their starts
 	waiting queue        // within a probe, until its deadline
 	ready   []*task      // within a probe, and told of something
@@ -69,13 +70,19 @@ func (l *loop) close() {
 func (l *loop) ask(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.requests = append(l.requests, f)
-	l.sleepUntil(longPast)
+	if l.requests = append(l.requests, f); len(l.requests) == 1 {
+		l.sleepUntil(longPast)
+	}
 }
 
 // run makes probes until the loop is closed.
 func (l *loop) run() {
 	defer close(l.ended)
+	defer func() {
+		if !l.closed { // runtime.Goexit, which only a test calls
+			panic("checker: a report has ended the loop")
+		}
+	}()
 	for !l.closed {
 		l.turn()
 	}
@@ -97,7 +104,7 @@ func (l *loop) turn() {
 	}
 }
 
-// answer does what was asked for.
+// answer does what was asked for, all of it: nothing of that takes long.
 func (l *loop) answer() {
 	l.mu.Lock()
 	requests := l.requests
@@ -136,7 +143,7 @@ func (l *loop) step(now time.Time) bool {
 		return true
 	}
 	if t := l.idle.first(now); t != nil {
-		l.behind.note(now, t.at)
+		l.behind.note(now, later(t.at, l.awake)) // a pause is no backlog
 		t.start()
 		return true
 	}
@@ -163,6 +170,15 @@ func (l *loop) sleep() {
 		}
 		return len(l.ready) > 0
 	})
+	l.awake = time.Now()
+}
+
+// later returns the later of two moments.
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
 }
 
 // sleepUntil ends the sleep, or the next one, at a moment.

@@ -43,10 +43,15 @@ func checkInLoop(t *testing.T, spec Spec, c Checker) error {
 		t.Error(err)
 		return err
 	}
-	var result Result
-	task := newTask(l, NewRunner(spec, c, Unknown, func(r Result) { result = r }))
+	var verdict error // of the probe, however late
+	own := taskFunc(func(task *task, deadline time.Time) error {
+		_, verdict = c.(timely).checkBy(task, deadline)
+		return verdict
+	})
+	ended := false
+	task := newTask(l, NewRunner(spec, own, Unknown, func(Result) { ended = true }))
 	task.begin()
-	for result.Start.IsZero() {
+	for !ended {
 		if !l.step(time.Now()) {
 			l.sleep()
 		}
@@ -54,7 +59,7 @@ func checkInLoop(t *testing.T, spec Spec, c Checker) error {
 	task.end()
 	l.closed = true
 	l.run()
-	return result.Err
+	return verdict
 }
 
 // taskFunc is a function as a cooperative Checker.
@@ -180,6 +185,39 @@ func TestLoopRound(t *testing.T) {
 	}
 }
 
+// Who has been answered goes on in the next round, however many are to start.
+func TestLoopRoundHears(t *testing.T) {
+	l := steppedLoop(t)
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = unix.Close(pair[0]), unix.Close(pair[1]) }()
+	heard := false
+	first := taskFor(t, l, func(task *task, deadline time.Time) error {
+		s := socket{fd: pair[0]}
+		if err := s.watched(task); err != nil {
+			return err
+		}
+		defer s.watch.end()
+		return s.watch.wait(task, deadline, &s.watch.in, readable, func() bool {
+			heard = true
+			return true
+		})
+	}, func(Result) {})
+	first.begin()
+	l.step(time.Now())
+	for range 2 * tasksAtOnce {
+		taskFor(t, l, good, func(Result) {}).begin()
+	}
+	if _, err := unix.Write(pair[1], []byte("x")); err != nil {
+		t.Fatal(err)
+	}
+	if more := l.round(); !more || !heard {
+		t.Errorf("heard %t, more %t", heard, more)
+	}
+}
+
 // A check that ends within a probe has it end, reports nothing more, and does not
 // come back, whatever it waits for or was told.
 func TestTaskEnds(t *testing.T) {
@@ -268,6 +306,7 @@ func TestLoopBehind(t *testing.T) {
 	l := steppedLoop(t)
 	task := taskFor(t, l, good, func(Result) {})
 	task.begin()
+	l.awake = task.at.Add(-time.Hour)
 	l.step(task.at.Add(paceBehind - 1))
 	if late := l.behind.present(time.Now()); late != 0 {
 		t.Errorf("starts are %s late", late)
@@ -279,9 +318,12 @@ func TestLoopBehind(t *testing.T) {
 			t.Errorf("%s later starts are %s late, want %s", after, late, want)
 		}
 	}
-	l.step(task.at)
-	if late := l.behind.present(now); late != 0 {
-		t.Errorf("starts are %s late still", late)
+	for _, late := range []time.Duration{0, time.Hour} { // in time, and after a pause
+		l.awake = task.at.Add(late)
+		l.step(l.awake)
+		if late := l.behind.present(l.awake); late != 0 {
+			t.Errorf("starts are %s late still", late)
+		}
 	}
 	task.end()
 }
@@ -376,43 +418,72 @@ func TestCooperates(t *testing.T) {
 }
 
 // A pool has as many loops as its checks need, and as there are processors, and each has
-// as many checks as the others, also when some have ended.
+// as much to do as the others, also when some checks have ended.
 func TestPoolSpreads(t *testing.T) {
 	noLeak(t)
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(3))
 	p := newPool(func(Spec, Known) {}, func(Spec) (Checker, error) { return taskFunc(good), nil })
 	defer p.Close()
-	var specs []Spec
-	for i := range 5 * checksPerLoop {
+	const number = loopLoad / 2
+	var specs []Spec // twice a second each, while things change
+	for i := range 5 * number {
 		spec := testSpec()
-		spec.Interval, spec.Via.Mark = time.Hour, uint32(i)
+		spec.Interval, spec.Quick, spec.Delay, spec.Via.Mark = time.Hour, time.Second/2, time.Hour, uint32(i)
 		specs = append(specs, spec)
 	}
 	for _, step := range []struct {
 		checks int
-		want   []int
+		want   []float64
 	}{
-		{1, []int{1}},
-		{checksPerLoop, []int{checksPerLoop}},
-		{checksPerLoop + 10, []int{checksPerLoop, 10}},
-		{3 * checksPerLoop, []int{checksPerLoop, checksPerLoop, checksPerLoop}},
-		{5*checksPerLoop - 2, []int{5 * checksPerLoop / 3, 5 * checksPerLoop / 3, 5 * checksPerLoop / 3}},
+		{1, []float64{2}},
+		{number, []float64{loopLoad}},
+		{number + 10, []float64{loopLoad, 20}},
+		{3 * number, []float64{loopLoad, loopLoad, loopLoad}},
+		{3*number + 3, []float64{loopLoad + 2, loopLoad + 2, loopLoad + 2}},
 	} {
 		set(t, p, specs[:step.checks]...)
-		var got []int
+		var got []float64
 		for _, l := range *p.loops.Load() {
-			got = append(got, l.checks)
+			got = append(got, l.load)
 		}
 		if !slices.Equal(got, step.want) {
-			t.Fatalf("%d checks: %d, want %d", step.checks, got, step.want)
+			t.Fatalf("%d checks: %v, want %v", step.checks, got, step.want)
 		}
 	}
 	set(t, p, specs[:2]...)
 	set(t, p, specs...)
 	for _, l := range *p.loops.Load() {
-		if l.checks < 5*checksPerLoop/3 || l.checks > 5*checksPerLoop/3+1 {
-			t.Errorf("%d checks, want a third of %d", l.checks, len(specs))
+		if l.load < loopLoad*5/3-2 || l.load > loopLoad*5/3+2 {
+			t.Errorf("%v starts a second, want a third of %d", l.load, 2*len(specs))
 		}
+	}
+}
+
+// Without a loop a check has a goroutine.
+func TestPoolWithoutLoops(t *testing.T) {
+	noLeak(t)
+	news := make(chan Known, 1)
+	p := newPool(func(_ Spec, known Known) { news <- known }, func(Spec) (Checker, error) { return taskFunc(good), nil })
+	defer p.Close()
+	withoutDescriptors(t, func() { set(t, p, testSpec()) })
+	if n := len(*p.loops.Load()); n != 0 {
+		t.Errorf("%d loops", n)
+	}
+	if known := <-news; known.State != Healthy {
+		t.Errorf("%+v", known)
+	}
+}
+
+// A pool says how late the checks of its loops start.
+func TestPoolLoopsBehind(t *testing.T) {
+	p := NewPool(func(Spec, Known) {})
+	defer p.Close()
+	set(t, p, tcpSpec(netip.MustParseAddrPort("127.0.0.1:1"), time.Second))
+	now := time.Now()
+	(*p.loops.Load())[0].behind.note(now.Add(time.Hour), now.Add(time.Hour-30*time.Second))
+	want := "health checks start 30s late: this machine cannot make as many as are due"
+	if problems := p.Problems(); !slices.Equal(problems, []string{want}) {
+		t.Errorf("%q", problems)
 	}
 }
 

@@ -366,9 +366,9 @@ func timeWait(t *testing.T, target netip.AddrPort) int {
 	return count
 }
 
-// Without file descriptors nothing is learnt about the target.
-func TestTCPWithoutDescriptors(t *testing.T) {
-	target := serve(t, func(net.Conn) {})
+// withoutDescriptors calls f while this process gets no more file descriptors.
+func withoutDescriptors(t *testing.T, f func()) {
+	t.Helper()
 	var before syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
 		t.Fatal(err)
@@ -377,10 +377,19 @@ func TestTCPWithoutDescriptors(t *testing.T) {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
 		t.Fatal(err)
 	}
-	err := check(t, tcpSpec(target, patience))
-	if restore := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); restore != nil {
-		t.Fatal(restore)
-	}
+	defer func() {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+			t.Fatal(err)
+		}
+	}()
+	f()
+}
+
+// Without file descriptors nothing is learnt about the target.
+func TestTCPWithoutDescriptors(t *testing.T) {
+	target := serve(t, func(net.Conn) {})
+	var err error
+	withoutDescriptors(t, func() { err = check(t, tcpSpec(target, patience)) })
 	var local *LocalError
 	if !errors.As(err, &local) {
 		t.Errorf("error is a %T, want a *LocalError", err)

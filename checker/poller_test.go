@@ -72,6 +72,17 @@ func TestPollerTellsTheRightOne(t *testing.T) {
 	}
 }
 
+// Who uses a watch after a task is no task.
+func TestWatchForgetsTask(t *testing.T) {
+	p, _ := idlePoller(t)
+	w := p.watch(7)
+	w.task = &task{}
+	w.end()
+	if w.task != nil {
+		t.Error("the next to use it will tell a task of another socket")
+	}
+}
+
 // A poll tells all that has happened, however much, and once.
 func TestPollerPolls(t *testing.T) {
 	for _, count := range []int{1, atOnce, atOnce + 1} {

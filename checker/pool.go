@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -15,8 +16,9 @@ import (
 // came with it may share a check that went on). Unknown is no verdict, only a
 // reason to show.
 //
-// It is called by the goroutine of the check, which may have others too, one call at
-// a time for one Spec, and must not wait for whoever calls Set or Close, nor for much else.
+// It is called one call at a time for one Spec, by a goroutine that may have other
+// checks to make meanwhile, and must not wait for whoever calls Set or Close, nor for
+// much else.
 type Report func(spec Spec, known Known)
 
 // Pool runs one Runner for each distinct Spec.
@@ -83,21 +85,30 @@ func (p *Pool) Set(specs []Spec) error {
 	return nil
 }
 
-// checksPerLoop is how many checks there are before there is one more loop. As long
+// loopLoad is how many starts a second there are before there is one more loop. As long
 // as one processor is enough for all, two would only wake each other up.
-const checksPerLoop = 1000
+const loopLoad = 1000
 
-// loopFor returns the loop of a new check, the one with the fewest; nil if the check
-// has to have a goroutine.
+// load is how many starts a second a check makes at most.
+func (s Spec) load() float64 {
+	interval := s.Interval
+	if s.Quick > 0 {
+		interval = s.Quick
+	}
+	return 1 / interval.Seconds()
+}
+
+// loopFor returns the loop of a new check, the one with the least to do; nil if the
+// check has to have a goroutine.
 func (p *Pool) loopFor(c Checker) *loop {
 	if c, ok := c.(cooperative); !ok || !c.cooperates() {
 		return nil
 	}
-	loops, checks := *p.loops.Load(), 0
+	loops, load := *p.loops.Load(), 0.0
 	for _, l := range loops {
-		checks += l.checks
+		load += l.load
 	}
-	if n := len(loops); checks >= n*checksPerLoop && n < runtime.GOMAXPROCS(0) {
+	if n := len(loops); load >= float64(n)*loopLoad && n < runtime.GOMAXPROCS(0) {
 		l, err := newLoop()
 		switch {
 		case err == nil:
@@ -108,7 +119,7 @@ func (p *Pool) loopFor(c Checker) *loop {
 			return nil
 		}
 	}
-	return slices.MinFunc(loops, func(a, b *loop) int { return a.checks - b.checks })
+	return slices.MinFunc(loops, func(a, b *loop) int { return cmp.Compare(a.load, b.load) })
 }
 
 // plan returns the entry of each wanted Spec: the running one, or a new one
@@ -146,7 +157,7 @@ func stopGone(old, wanted map[Spec]*entry) map[Spec]*entry {
 			if wanted[spec] == nil {
 				<-e.done
 				if e.loop != nil {
-					e.loop.checks--
+					e.loop.load -= spec.load()
 				}
 				if !yield(spec, e) {
 					return

@@ -65,8 +65,11 @@ func (v Via) validateSource(target netip.Addr) error {
 }
 
 // cooperates is whether a socket to the target is there without waiting. A namespace
-// has to be entered first, whose file may be anywhere.
-func (e endpoint) cooperates() bool { return e.via.Namespace == "" }
+// has to be entered first, whose file may be anywhere, and a zone to be looked up among
+// all interfaces, for which the kernel may have others wait.
+func (e endpoint) cooperates() bool {
+	return e.via.Namespace == "" && e.Addr().Zone() == "" && e.via.Source.Zone() == ""
+}
 
 // dial makes a connection over "tcp" or "udp". Close resets a connection of
 // TCP instead of leaving it in TIME_WAIT, where thousands of probes a second
