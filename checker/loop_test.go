@@ -35,7 +35,7 @@ func TestLoopFindsTheSame(t *testing.T) {
 // checkInLoop makes one probe in a loop on this thread.
 func checkInLoop(t *testing.T, spec Spec, c Checker) error {
 	t.Helper()
-	if c, ok := c.(cooperative); !ok || !c.cooperates() {
+	if !inLoops(c) {
 		t.Fatalf("%s is not for a loop", spec.Name())
 	}
 	l, err := newLoop()
@@ -410,8 +410,7 @@ func TestCooperates(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		inner, ok := c.(cooperative)
-		if got := ok && inner.cooperates(); got != test.want {
+		if got := inLoops(c); got != test.want {
 			t.Errorf("%s: %t, want %t", name, got, test.want)
 		}
 	}
@@ -440,6 +439,7 @@ func TestPoolSpreads(t *testing.T) {
 		{number + 10, []float64{loopLoad, 20}},
 		{3 * number, []float64{loopLoad, loopLoad, loopLoad}},
 		{3*number + 3, []float64{loopLoad + 2, loopLoad + 2, loopLoad + 2}},
+		{2, []float64{4, 0, 0}},
 	} {
 		set(t, p, specs[:step.checks]...)
 		var got []float64
@@ -450,8 +450,8 @@ func TestPoolSpreads(t *testing.T) {
 			t.Fatalf("%d checks: %v, want %v", step.checks, got, step.want)
 		}
 	}
-	set(t, p, specs[:2]...)
-	set(t, p, specs...)
+	p.Close()
+	set(t, p, specs...) // all at once
 	for _, l := range *p.loops.Load() {
 		if l.load < loopLoad*5/3-2 || l.load > loopLoad*5/3+2 {
 			t.Errorf("%v starts a second, want a third of %d", l.load, 2*len(specs))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -68,6 +69,7 @@ func (p *Pool) Set(specs []Spec) error {
 		return err
 	}
 	earlier := stopGone(old, wanted)
+	p.provide(wanted)
 	p.entries.Store(&wanted) // before any of them reports
 	for spec, e := range wanted {
 		if old[spec] != nil {
@@ -85,9 +87,10 @@ func (p *Pool) Set(specs []Spec) error {
 	return nil
 }
 
-// loopLoad is how many starts a second there are before there is one more loop. As long
-// as one processor is enough for all, two would only wake each other up.
-const loopLoad = 1000
+// loopLoad is how many starts a second are left to one loop, if there could be more
+// of them. As long as one processor is enough for all checks, two only wake each other
+// up, and are in the way of who else has work to do.
+const loopLoad = 3000
 
 // load is how many starts a second a check makes at most.
 func (s Spec) load() float64 {
@@ -98,26 +101,39 @@ func (s Spec) load() float64 {
 	return 1 / interval.Seconds()
 }
 
+// provide makes as many loops as the wanted checks need, if there are more than now.
+func (p *Pool) provide(wanted map[Spec]*entry) {
+	load := 0.0
+	for spec, e := range wanted {
+		if inLoops(e.checker) {
+			load += spec.load()
+		}
+	}
+	needed := min(int(math.Ceil(load/loopLoad)), runtime.GOMAXPROCS(0))
+	loops := slices.Clone(*p.loops.Load())
+	for len(loops) < needed {
+		l, err := newLoop()
+		if err != nil { // with fewer of them, or none, it goes on too
+			break
+		}
+		go l.run()
+		loops = append(loops, l)
+	}
+	p.loops.Store(&loops)
+}
+
+// inLoops is whether a check is for a loop, if there is one.
+func inLoops(c Checker) bool {
+	inner, ok := c.(cooperative)
+	return ok && inner.cooperates()
+}
+
 // loopFor returns the loop of a new check, the one with the least to do; nil if the
 // check has to have a goroutine.
 func (p *Pool) loopFor(c Checker) *loop {
-	if c, ok := c.(cooperative); !ok || !c.cooperates() {
+	loops := *p.loops.Load()
+	if len(loops) == 0 || !inLoops(c) {
 		return nil
-	}
-	loops, load := *p.loops.Load(), 0.0
-	for _, l := range loops {
-		load += l.load
-	}
-	if n := len(loops); load >= float64(n)*loopLoad && n < runtime.GOMAXPROCS(0) {
-		l, err := newLoop()
-		switch {
-		case err == nil:
-			go l.run()
-			loops = append(slices.Clone(loops), l)
-			p.loops.Store(&loops)
-		case n == 0: // a goroutine needs no more than the probe itself
-			return nil
-		}
 	}
 	return slices.MinFunc(loops, func(a, b *loop) int { return cmp.Compare(a.load, b.load) })
 }

@@ -93,10 +93,7 @@ type counted struct {
 }
 
 // cooperates implements cooperative, for those that do and those that do not.
-func (c counted) cooperates() bool {
-	inner, ok := c.Checker.(cooperative)
-	return ok && inner.cooperates()
-}
+func (c counted) cooperates() bool { return inLoops(c.Checker) }
 
 // checkBy implements timely, for those that do and those that do not.
 func (c counted) checkBy(ctx context.Context, deadline time.Time) (Advice, error) {
