@@ -32,9 +32,7 @@ type status struct {
 
 // newEntry returns an entry that is yet to be started.
 func newEntry(checker Checker, report Report) *entry {
-	e := &entry{
-		checker: checker, report: report, done: make(chan struct{}),
-	}
+	e := &entry{checker: checker, report: report}
 	e.status.Store(&status{})
 	return e
 }
@@ -68,7 +66,7 @@ func (e *entry) start(spec Spec, pace *pace, l *loop) {
 	again := make(chan struct{}, 1)
 	runner.again, runner.pace = again, pace
 	ctx, cancel := context.WithCancel(context.Background())
-	e.cancel = cancel
+	e.cancel, e.done = cancel, make(chan struct{})
 	e.repeat = func() {
 		select {
 		case again <- struct{}{}:
